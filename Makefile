@@ -1,0 +1,43 @@
+# Two commands do everything: `make run` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
+
+.PHONY: run test lint format clean
+
+run: $(VENV)/run ## Start the server on port 8000.
+	$(BIN)/python server.py
+
+test: $(VENV)/test lint ## Every test, with branch coverage.
+	@command -v chromium >/dev/null || ($(APT) update && $(APT) install -y chromium)
+	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term
+
+lint: $(VENV)/test ## Style, types, and which file may import which.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/test ## Put the code into shape.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove what the other commands made.
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# A virtual environment; Debian keeps the module that makes one in a package of its own.
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || ($(APT) update && $(APT) install -y python3-venv)
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run: $(VENV)/bin/pip requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/test: $(VENV)/run requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

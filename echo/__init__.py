@@ -1,0 +1,23 @@
+"""A WebSocket echo service: the map of the package.
+
+Three floors; a file imports from its own or a lower one, never upward.
+
+Top: the service
+    app.py          create_app: the Flask application, its answers to errors, its headers
+    handlers.py     echo_message and echo_display, the article's two handlers; the loop is here
+    settings.py     Settings: every option
+    logs.py         the message log and the access log, written by a thread
+
+Middle, ``net``: gevent's sockets
+    http_server.py  pywsgi's server: listening, signals, stopping
+    upgrade.py      upgrade: from a request to a Connection, by gevent-websocket's handler
+    connection.py   Connection: read_message, write_message, ping, close
+    channel.py      bytes in and out of one socket; the only file that touches the hub
+
+Ground, ``protocol``: RFC 6455 without I/O
+    messages.py     frames become messages: sections 5.4 to 5.6, 7 and 8.1
+    handshake.py    the opening handshake: section 4
+    frames.py       frames and close payloads as values: section 5.2
+    errors.py       every exception, with its close code or HTTP status
+    rfc6455.py      the numbers
+"""

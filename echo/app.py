@@ -1,0 +1,95 @@
+"""The Flask application: routes, answers to errors, security headers."""
+
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, Response, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing.exceptions import WebsocketMismatch
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from echo.handlers import Handlers
+from echo.logs import MessageLog
+from echo.net.upgrade import REFUSAL
+from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
+from echo.settings import Settings
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+#: The page needs its own script, style and pictures and its own WebSocket, and nothing else.
+_SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create_app(settings: Settings, message_log: MessageLog) -> Flask:
+    """The application: the article's routes under /ws, ``/`` that leads to the page.
+
+    ``message_log`` gets every message that ``/ws/echo`` receives.
+    """
+    app = Flask(
+        __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
+    )
+    app.register_blueprint(Handlers(settings.upgrade_policy(), message_log).blueprint())
+    app.add_url_rule("/", "index", _index)
+    app.register_error_handler(HandshakeError, _refuse_upgrade)
+    app.register_error_handler(WebsocketMismatch, _no_websocket_here)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ConnectionLost, _nobody_to_answer)
+    app.after_request(_add_security_headers)
+    return app
+
+
+def _index() -> ResponseReturnValue:
+    """``/``: to the page."""
+    return redirect(url_for("ws.echo_display"))
+
+
+def _plain_text(status: int, reason: str) -> Response:
+    """A response with a reason for a person, which also goes to the access log."""
+    request.environ[REFUSAL] = reason
+    return Response(f"{reason}\n", status, content_type="text/plain; charset=utf-8")
+
+
+def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
+    """Section 4.2.2 of RFC 6455: an HTTP response with an appropriate error code."""
+    reason = str(error)
+    if isinstance(error, UpgradeRequired):
+        page = url_for("ws.echo_display", _external=True)
+        reason = f"{reason} To try it in a browser, open {page}"
+    response = _plain_text(error.status, reason)
+    response.headers.extend(error.headers)
+    return response
+
+
+def _no_websocket_here(_: WebsocketMismatch) -> ResponseReturnValue:
+    """An upgrade request to a page."""
+    return _plain_text(404, f"There is no WebSocket here; it is at {url_for('ws.echo_message')}.")
+
+
+def _http_error(error: HTTPException) -> WerkzeugResponse:
+    """A redirect as it is; an error as plain text with its own header fields."""
+    response = error.get_response(request.environ)
+    if response.status_code >= 400:
+        reason = f"{error.name}: {error.description}"
+        request.environ[REFUSAL] = reason
+        response.set_data(f"{reason}\n")
+        response.content_type = "text/plain; charset=utf-8"
+    return response
+
+
+def _nobody_to_answer(error: ConnectionLost) -> ResponseReturnValue:
+    """The peer went away during the handshake."""
+    return _plain_text(500, str(error))
+
+
+def _add_security_headers(response: Response) -> Response:
+    response.headers.update(_SECURITY_HEADERS)
+    return response

@@ -1,0 +1,46 @@
+"""The article's two handlers: the echo and the page to try it."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from echo.logs import MessageLog
+from echo.net.upgrade import UpgradePolicy, upgrade
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The handlers and what they need."""
+
+    policy: UpgradePolicy
+    message_log: MessageLog
+
+    def echo_message(self) -> ResponseReturnValue:
+        """``/ws/echo``: send every message back as it came."""
+        with upgrade(request.environ, self.policy) as connection:
+            while True:
+                kind, message = connection.read_message()
+                self.message_log.write(connection.peer, kind, message)
+                connection.write_message(kind, message)
+        return ""
+
+    def echo_display(self) -> ResponseReturnValue:
+        """``/ws/echo_display``: the page that talks to ``/ws/echo``."""
+        return render_template("echo_display.html")
+
+    def blueprint(self) -> Blueprint:
+        """The routes, under the prefix /ws."""
+        routes = Blueprint("ws", __name__, url_prefix="/ws")
+        # Werkzeug keeps apart the rules for WebSocket requests and for others. Both come here:
+        # the handler upgrades, and the upgrade knows how to refuse.
+        for websocket in (True, False):
+            routes.add_url_rule(
+                "/echo",
+                "echo_message",
+                self.echo_message,
+                websocket=websocket,
+                provide_automatic_options=False,
+            )
+        routes.add_url_rule("/echo_display", "echo_display", self.echo_display)
+        return routes

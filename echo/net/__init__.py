@@ -1,0 +1,1 @@
+"""The middle floor: gevent's sockets. See the map in ``echo``."""

@@ -1,0 +1,161 @@
+"""Every exception of the service, each with the close code or the HTTP status that it stands for.
+
+WebSocketError
+├── HandshakeError              the upgrade is refused; the answer is an HTTP response
+│   ├── BadRequest              400  a header is missing, repeated or malformed
+│   ├── ForbiddenOrigin         403  a page of another site asks
+│   ├── MethodNotAllowed        405  the opening handshake is a GET
+│   ├── UpgradeRequired         426  not a WebSocket request, or of another version
+│   ├── CannotUpgrade           501  the WSGI server has no WebSocket handler
+│   └── HTTPVersionNotSupported 505  the opening handshake needs HTTP/1.1
+├── ProtocolViolation           the peer broke a rule; the connection fails with its close code
+│   ├── ProtocolError           1002
+│   ├── InvalidPayload          1007
+│   └── MessageTooBig           1009
+└── ConnectionClosed            the connection is over; raised by all of Connection's methods
+    ├── ClosedByPeer            the peer began the closing handshake
+    ├── ClosedByServer          the server began the closing handshake
+    ├── ConnectionFailed        the server failed the connection after a ProtocolViolation
+    └── ConnectionLost          the TCP connection ended without a closing handshake (1006)
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from echo.protocol.rfc6455 import VERSION, CloseCode
+
+
+class WebSocketError(Exception):
+    """The root of the tree."""
+
+
+class HandshakeError(WebSocketError):
+    """The opening handshake is refused (RFC 6455, section 4.2.2).
+
+    The first argument is the reason, a sentence for a person; it is the body of the response.
+    """
+
+    #: HTTP status of the response.
+    status: ClassVar[int]
+    #: Header fields that the response carries besides the usual ones.
+    headers: ClassVar[Sequence[tuple[str, str]]] = ()
+
+
+class BadRequest(HandshakeError):
+    """A header field of the handshake is missing, repeated or malformed."""
+
+    status = 400
+
+
+class ForbiddenOrigin(HandshakeError):
+    """The Origin is neither the service's own nor an allowed one (section 10.2)."""
+
+    status = 403
+
+
+class MethodNotAllowed(HandshakeError):
+    """The method is not GET (section 4.1, requirement 2)."""
+
+    status = 405
+    headers = (("Allow", "GET"),)
+
+
+class UpgradeRequired(HandshakeError):
+    """Not an upgrade to WebSocket, or to a version that the service does not speak (4.2.2)."""
+
+    status = 426
+    headers = (
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Version", VERSION),
+    )
+
+
+class CannotUpgrade(HandshakeError):
+    """The application runs under a WSGI server that cannot hand over the connection."""
+
+    status = 501
+
+
+class HTTPVersionNotSupported(HandshakeError):
+    """The request is not HTTP/1.1 (section 4.1, requirement 2)."""
+
+    status = 505
+
+
+class ProtocolViolation(WebSocketError):
+    """What a peer sent breaks a rule. The first argument is the reason, at most 123 bytes."""
+
+    #: The close code that the connection fails with (section 7.4.1).
+    code: ClassVar[CloseCode]
+
+    @property
+    def reason(self) -> str:
+        """What was wrong, for the close frame and the log."""
+        return str(self.args[0])
+
+
+class ProtocolError(ProtocolViolation):
+    """Framing, fragmentation or a close frame is against the protocol."""
+
+    code = CloseCode.PROTOCOL_ERROR
+
+
+class InvalidPayload(ProtocolViolation):
+    """A text message or a close reason is not UTF-8 (section 8.1)."""
+
+    code = CloseCode.INVALID_PAYLOAD
+
+
+class MessageTooBig(ProtocolViolation):
+    """A message is above the limit."""
+
+    code = CloseCode.MESSAGE_TOO_BIG
+
+
+class ConnectionClosed(WebSocketError):
+    """The connection is over, and how.
+
+    Attributes:
+        code: the close code; 1005 for a close frame without one, 1006 without a close frame.
+        reason: the close frame's reason, or what happened; may be empty.
+    """
+
+    #: Who began the end.
+    initiator: ClassVar[Literal["peer", "server"]]
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.code}{reason}, ended by the {self.initiator}"
+
+
+class ClosedByPeer(ConnectionClosed):
+    """The peer sent the first close frame, and got its answer (section 7.1.3)."""
+
+    initiator = "peer"
+
+
+class ClosedByServer(ConnectionClosed):
+    """The server sent the first close frame."""
+
+    initiator = "server"
+
+
+class ConnectionFailed(ConnectionClosed):
+    """The server failed the connection, since the peer broke a rule (section 7.1.7)."""
+
+    initiator = "server"
+
+
+class ConnectionLost(ConnectionClosed):
+    """End of file, a reset or a time-out, without a closing handshake (section 7.1.5: 1006)."""
+
+    initiator = "peer"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(CloseCode.ABNORMAL_CLOSURE, reason)

@@ -1,0 +1,206 @@
+"""RFC 6455, section 4.2: what a server asks of an opening handshake and what it answers."""
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import Final, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from echo.protocol.errors import (
+    BadRequest,
+    ForbiddenOrigin,
+    HTTPVersionNotSupported,
+    MethodNotAllowed,
+    UpgradeRequired,
+)
+from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
+
+#: The port that a URL without one means (RFC 9110, section 4.2; RFC 6455, section 3).
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+#: A token of RFC 9110, section 5.6.2.
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+class Origin(NamedTuple):
+    """A web origin (RFC 6454): equal when scheme, host and port are."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``scheme://host[:port]``, the default port filled in.
+
+        Raises ValueError for anything else, the opaque origin ``null`` included.
+        """
+        parts = urlsplit(text)
+        if not parts.hostname or text.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
+            raise ValueError(f"{text!r} is not scheme://host[:port]")
+        if "@" in parts.netloc or any(c.isspace() or not c.isprintable() for c in text):
+            raise ValueError(f"{text!r} is not scheme://host[:port]")
+        port = parts.port if parts.port is not None else _DEFAULT_PORTS.get(parts.scheme)
+        if port is None:
+            raise ValueError(f"{text!r} needs a port")
+        return cls(parts.scheme, parts.hostname, port)
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRequest:
+    """The parts of an HTTP request that the opening handshake looks at (section 4.2.1).
+
+    A header field that is absent is None; one sent several times is joined by commas.
+    """
+
+    method: str
+    http_version: str
+    host: str | None
+    upgrade: str | None
+    connection: str | None
+    version: str | None
+    key: str | None
+    origin: str | None
+    protocols: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakePolicy:
+    """What the server chooses.
+
+    Attributes:
+        subprotocols: the ones it speaks; None for any, so that the client's first is chosen.
+        origins: the foreign origins that it lets in; None for all.
+    """
+
+    subprotocols: Sequence[str] | None = None
+    origins: Sequence[Origin] | None = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeResponse:
+    """The accepted handshake: what the 101 response says (section 4.2.2)."""
+
+    accept: str
+    subprotocol: str | None = None
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The response's header fields."""
+        fields = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", self.accept),
+        ]
+        if self.subprotocol is not None:
+            fields.append(("Sec-WebSocket-Protocol", self.subprotocol))
+        return fields
+
+
+def accept_value(key: str) -> str:
+    """Section 4.2.2, step 5.4: the Sec-WebSocket-Accept that answers a Sec-WebSocket-Key."""
+    return b64encode(sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
+
+
+def negotiate(request: HandshakeRequest, policy: HandshakePolicy) -> HandshakeResponse:
+    """Check an opening handshake (section 4.2.1) and choose the answer (4.2.2).
+
+    Raises HandshakeError, in the subclass that carries the HTTP status of the refusal.
+    """
+    # 4.2.1, 1. An HTTP/1.1 or higher GET request
+    if request.method != "GET":
+        raise MethodNotAllowed("The opening handshake of a WebSocket is a GET request.")
+    if "websocket" not in _tokens(request.upgrade):
+        raise UpgradeRequired("This is a WebSocket: the request lacks 'Upgrade: websocket'.")
+    if "upgrade" not in _tokens(request.connection):
+        raise UpgradeRequired("The request's Connection header field lacks the token 'Upgrade'.")
+    if request.http_version != "HTTP/1.1":
+        raise HTTPVersionNotSupported("The opening handshake of a WebSocket needs HTTP/1.1.")
+    # 4.2.1, 6. A Sec-WebSocket-Version with the value 13
+    if request.version is None:
+        raise UpgradeRequired("The request lacks a Sec-WebSocket-Version; use 13.")
+    if request.version.strip() != VERSION:
+        raise UpgradeRequired(f"Sec-WebSocket-Version is {request.version!r}; use 13.")
+    # 4.2.1, 5. A Sec-WebSocket-Key of 16 bytes
+    key = _checked_key(request.key)
+    # 4.2.1, 7. Optionally, an Origin
+    if request.origin is not None and not _origin_allowed(request, policy):
+        raise ForbiddenOrigin(
+            f"Origin {request.origin!r} is not this service's own (Host is {request.host!r}). "
+            "The server's option --allow-origin lets it in."
+        )
+    # 4.2.1, 8. Optionally, subprotocols
+    subprotocol = _choose_subprotocol(_offers(request.protocols), policy.subprotocols)
+    return HandshakeResponse(accept_value(key), subprotocol)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text is a token (RFC 9110, section 5.6.2), as a subprotocol's name must be."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def _tokens(field: str | None) -> list[str]:
+    """The elements of a comma-separated header field, in lower case."""
+    return [token.strip().lower() for token in (field or "").split(",")]
+
+
+def _checked_key(key: str | None) -> str:
+    """The Sec-WebSocket-Key, once it has been found to be one. Raises BadRequest."""
+    if key is None:
+        raise BadRequest("The request lacks a Sec-WebSocket-Key.")
+    key = key.strip()
+    if "," in key:
+        raise BadRequest("Sec-WebSocket-Key must appear once.")
+    try:
+        nonce = b64decode(key, validate=True)
+    except (Base64Error, ValueError):
+        raise BadRequest("Sec-WebSocket-Key is not base64.") from None
+    if len(nonce) != KEY_BYTES:
+        raise BadRequest(f"Sec-WebSocket-Key must encode 16 bytes, not {len(nonce)}.")
+    return key
+
+
+def _origin_allowed(request: HandshakeRequest, policy: HandshakePolicy) -> bool:
+    """Section 10.2: whether a page of this origin may connect."""
+    if policy.origins is None:
+        return True
+    try:
+        origin = Origin.parse(request.origin or "")
+    except ValueError:
+        return False
+    return origin in policy.origins or _same_host(origin, request.host)
+
+
+def _same_host(origin: Origin, host: str | None) -> bool:
+    """Whether the Host header field names the origin's host and port.
+
+    The scheme is left out: behind a proxy that ends TLS the server does not see it. A Host without
+    a port means the default one of the origin's scheme.
+    """
+    try:
+        return Origin.parse(f"{origin.scheme}://{host}") == origin
+    except ValueError:
+        return False
+
+
+def _offers(field: str | None) -> list[str]:
+    """The subprotocols that a client offers, in its order of preference. Raises BadRequest."""
+    if field is None:
+        return []
+    offers = [offer.strip() for offer in field.split(",")]
+    for offer in offers:
+        if not is_token(offer):
+            raise BadRequest(f"Sec-WebSocket-Protocol: {offer!r} is not a token.")
+    if len(set(offers)) != len(offers):
+        raise BadRequest("Sec-WebSocket-Protocol offers the same subprotocol twice.")
+    return offers
+
+
+def _choose_subprotocol(offers: list[str], spoken: Sequence[str] | None) -> str | None:
+    """The first subprotocol that the client offers and the server speaks."""
+    for offer in offers:
+        if spoken is None or offer in spoken:
+            return offer
+    return None

@@ -1,0 +1,86 @@
+"""The command ``python server.py``: options and environment become Settings, and are served.
+
+For WSGI tools ``app`` is the application, set up by the environment alone.
+"""
+
+import errno
+import sys
+from socket import gaierror
+
+import click
+from flask import Flask
+
+from echo.app import create_app
+from echo.logs import LineLog, LogQueue, MessageLog, SilentMessageLog
+from echo.net.http_server import HTTPServer
+from echo.settings import Settings, add_options
+
+
+@add_options
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def command(context: click.Context, /, **_: object) -> None:
+    """Serve a WebSocket that sends every message back, and a page to try it.
+
+    Each option can stand in the environment too, under the name in brackets; an option on the
+    command line beats it. A repeatable one takes its values from the environment separated by
+    spaces.
+    """
+    serve(Settings.from_context(context))
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
+    output, errors = LogQueue(sys.stdout), LogQueue(sys.stderr)
+    message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
+    server = HTTPServer(
+        (settings.host, settings.port), create_app(settings, message_log), LineLog(errors)
+    )
+    try:
+        try:
+            server.start()
+        except OSError as error:
+            raise _cannot_listen(settings, error) from error
+        announcements = LineLog(output)
+        announcements.write(f"Page:      {server.url('http')}/ws/echo_display")
+        announcements.write(f"WebSocket: {server.url('ws')}/ws/echo")
+        server.serve_until_signal()
+    finally:
+        output.close()
+        errors.close()
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> click.ClickException:
+    """The error that names the option at fault."""
+    reason = error.strerror or str(error)
+    if isinstance(error, gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return click.BadParameter(
+            f"{settings.host!r}: {reason}", param_hint="'--host' (env var: 'HOST')"
+        )
+    return click.ClickException(
+        f"cannot listen on '--port' (env var: 'PORT') {settings.port}: {reason}"
+    )
+
+
+def main() -> None:
+    """Run the command; an error is one line, and no traceback."""
+    try:
+        status = command.main(prog_name="server.py", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"server.py: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(status)
+
+
+def __getattr__(name: str) -> Flask:
+    """Make ``app`` when a WSGI tool first asks for it, so that the command does not."""
+    if name != "app":
+        raise AttributeError(name)
+    settings = Settings.from_environment()
+    message_log = SilentMessageLog() if settings.quiet else MessageLog(LogQueue(sys.stdout))
+    application = globals()[name] = create_app(settings, message_log)
+    return application
+
+
+if __name__ == "__main__":
+    main()
