@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Final, NamedTuple, Self
-from urllib.parse import urlsplit
 
 from echo.protocol.errors import (
     BadRequest,
@@ -20,6 +19,14 @@ from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
 
 #: The port that a URL without one means (RFC 9110, section 4.2; RFC 6455, section 3).
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+#: The largest number of a TCP port.
+MAX_PORT: Final = 65535
+
+#: A serialized origin (RFC 6454, section 6.2): the host a name, an IPv4 or an IPv6 address.
+_ORIGIN: Final = re.compile(
+    r"([a-z][a-z0-9+\-.]*)://(?:\[([0-9a-f]*:[0-9a-f:.]+)\]|([0-9a-z\-._]+))(?::([0-9]{1,5}))?"
+)
 
 #: A token of RFC 9110, section 5.6.2.
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -38,15 +45,16 @@ class Origin(NamedTuple):
 
         Raises ValueError for anything else, the opaque origin ``null`` included.
         """
-        parts = urlsplit(text)
-        if not parts.hostname or text.lower() != f"{parts.scheme}://{parts.netloc.lower()}":
+        match = _ORIGIN.fullmatch(text.lower())
+        if match is None:
             raise ValueError(f"{text!r} is not scheme://host[:port]")
-        if "@" in parts.netloc or any(c.isspace() or not c.isprintable() for c in text):
-            raise ValueError(f"{text!r} is not scheme://host[:port]")
-        port = parts.port if parts.port is not None else _DEFAULT_PORTS.get(parts.scheme)
+        scheme, address, name, digits = match.groups()
+        port = int(digits) if digits else _DEFAULT_PORTS.get(scheme)
         if port is None:
             raise ValueError(f"{text!r} needs a port")
-        return cls(parts.scheme, parts.hostname, port)
+        if port > MAX_PORT:
+            raise ValueError(f"{text!r} has no valid port")
+        return cls(scheme, address or name, port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +188,7 @@ def _same_host(origin: Origin, host: str | None) -> bool:
     a port means the default one of the origin's scheme.
     """
     try:
-        return Origin.parse(f"{origin.scheme}://{host}") == origin
+        return host is not None and Origin.parse(f"{origin.scheme}://{host}") == origin
     except ValueError:
         return False
 

@@ -24,6 +24,10 @@ _SHORT_MESSAGES: Final = {
 #: Header bytes of such a frame: two, and the masking key.
 _SHORT_HEADER: Final = 6
 
+#: The first two bytes of all that would be a surrogate lie in this range (RFC 3629, section 3).
+_SURROGATES: Final = b"\xed\xa0"
+_BEHIND_SURROGATES: Final = b"\xee"
+
 _Utf8Decoder: Final = getincrementaldecoder("utf-8")
 
 
@@ -42,13 +46,16 @@ class _Utf8Validator:
         try:
             self._decoder.decode(piece, final)
         except UnicodeDecodeError as error:
-            raise _not_utf8(error, self._checked - waiting) from None
+            raise _not_utf8(self._checked - waiting + error.start, error.reason) from None
         self._checked += len(piece)
+        # The decoder waits for the third byte of what its second shows to be a surrogate.
+        if _SURROGATES <= self._decoder.getstate()[0] < _BEHIND_SURROGATES:
+            raise _not_utf8(self._checked - 2, "invalid continuation byte")
 
 
-def _not_utf8(error: UnicodeDecodeError, offset: int = 0) -> InvalidPayload:
-    """The violation that a decoder's error is; ``offset`` is where the decoder's input began."""
-    return InvalidPayload(f"text is not UTF-8 at byte {offset + error.start}: {error.reason}")
+def _not_utf8(position: int, reason: str) -> InvalidPayload:
+    """The violation that a message's text is, from the byte at ``position`` on."""
+    return InvalidPayload(f"text is not UTF-8 at byte {position}: {reason}")
 
 
 class MessageParser:
@@ -130,6 +137,8 @@ class MessageParser:
             if short is None:
                 return position
             opcode, length = short
+            if length > self._max_message_size:
+                return position
             start = position + _SHORT_HEADER
             end = start + length
             if end > size:
@@ -220,4 +229,4 @@ def _check_utf8(payload: bytes) -> None:
     try:
         payload.decode()
     except UnicodeDecodeError as error:
-        raise _not_utf8(error) from None
+        raise _not_utf8(error.start, error.reason) from None
