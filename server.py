@@ -34,7 +34,10 @@ def serve(settings: Settings) -> None:
     output, errors = LogQueue(sys.stdout), LogQueue(sys.stderr)
     message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
     server = HTTPServer(
-        (settings.host, settings.port), create_app(settings, message_log), LineLog(errors)
+        (settings.host, settings.port),
+        create_app(settings, message_log),
+        LineLog(errors),
+        settings.limits(),
     )
     try:
         try:

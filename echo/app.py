@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from flask import Flask, Response, redirect, request, url_for
+from flask import Flask, Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing.exceptions import WebsocketMismatch
@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from echo.handlers import Handlers
 from echo.logs import MessageLog
-from echo.net.upgrade import REFUSAL
+from echo.net.http_handler import REFUSAL
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
 from echo.settings import Settings
 
@@ -37,8 +37,13 @@ def create_app(settings: Settings, message_log: MessageLog) -> Flask:
     app = Flask(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
-    app.register_blueprint(Handlers(settings.upgrade_policy(), message_log).blueprint())
+    app.register_blueprint(Handlers(settings.handshake_policy(), message_log).blueprint())
     app.add_url_rule("/", "index", _index)
+    app.url_map.merge_slashes = False
+    for rule in app.url_map.iter_rules("ws.echo_message"):
+        # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
+        rule.methods = {"GET"}
+    app.before_request(_refuse_leading_slashes)
     app.register_error_handler(HandshakeError, _refuse_upgrade)
     app.register_error_handler(WebsocketMismatch, _no_websocket_here)
     app.register_error_handler(HTTPException, _http_error)
@@ -50,6 +55,12 @@ def create_app(settings: Settings, message_log: MessageLog) -> Flask:
 def _index() -> ResponseReturnValue:
     """``/``: to the page."""
     return redirect(url_for("ws.echo_display"))
+
+
+def _refuse_leading_slashes() -> None:
+    """A path that begins with several slashes is another path, which Werkzeug does not tell."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        abort(404)
 
 
 def _plain_text(status: int, reason: str) -> Response:

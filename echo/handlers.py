@@ -6,14 +6,15 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from echo.logs import MessageLog
-from echo.net.upgrade import UpgradePolicy, upgrade
+from echo.net.upgrade import upgrade
+from echo.protocol.handshake import HandshakePolicy
 
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
     """The handlers and what they need."""
 
-    policy: UpgradePolicy
+    policy: HandshakePolicy
     message_log: MessageLog
 
     def echo_message(self) -> ResponseReturnValue:
@@ -34,7 +35,7 @@ class Handlers:
         routes = Blueprint("ws", __name__, url_prefix="/ws")
         # Werkzeug keeps apart the rules for WebSocket requests and for others. Both come here:
         # the handler upgrades, and the upgrade knows how to refuse.
-        for websocket in (True, False):
+        for websocket in (False, True):
             routes.add_url_rule(
                 "/echo",
                 "echo_message",

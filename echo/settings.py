@@ -7,20 +7,36 @@ the environment are made from it, by click.
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
+from math import isnan
 from typing import Any, Final, Self, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from echo.net.upgrade import UpgradePolicy
+from echo.net.limits import Limits
 from echo.protocol.handshake import HandshakePolicy, Origin, is_token
 
-_MEBIBYTE: Final = 1024 * 1024
+_LIMITS: Final = Limits()
+
+#: The longest time that an option takes: a day, in seconds.
+_DAY: Final = 86_400
 
 #: The largest number that a frame's length can say (RFC 6455, section 5.2).
 _MAX_LENGTH: Final = 2**63 - 1
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _HostParameter(click.ParamType[str]):
+    """An address or a name; an empty one would mean all addresses, which nobody asked for."""
+
+    name = "ADDRESS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the value and give it back."""
+        if not value.strip():
+            self.fail("an address is needed.", param, ctx)
+        return str(value)
 
 
 class _OriginParameter(click.ParamType[str]):
@@ -50,6 +66,23 @@ class _SubprotocolParameter(click.ParamType[str]):
         return str(value)
 
 
+class _Seconds(click.FloatRange):
+    """A time. Unlike click's own range it has no place for what is not a number."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Check the value and give it as a number."""
+        seconds = float(super().convert(value, param, ctx))
+        if isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
+_SECONDS: Final = _Seconds(0, _DAY, min_open=True)
+_SECONDS_OR_OFF: Final = _Seconds(0, _DAY)
+
+
 def _option(
     default: Any, flag: str, environment: str, parameter: Any, text: str, *, repeat: bool = False
 ) -> Any:
@@ -72,18 +105,81 @@ class Settings:
         "127.0.0.1",
         "--host",
         "HOST",
-        str,
+        _HostParameter(),
         "Address to listen on; 0.0.0.0 by default where PORT is set in the environment.",
     )
     port: int = _option(
         8000, "--port", "PORT", click.IntRange(0, 65535), "TCP port to listen on; 0 for any free."
     )
     max_message_size: int = _option(
-        16 * _MEBIBYTE,
+        _LIMITS.max_message_size,
         "--max-message-size",
         "ECHO_MAX_MESSAGE_SIZE",
         click.IntRange(1, _MAX_LENGTH),
         "The most that a message may have, in bytes; above, the connection is closed with 1009.",
+    )
+    max_connections: int = _option(
+        _LIMITS.max_connections,
+        "--max-connections",
+        "ECHO_MAX_CONNECTIONS",
+        click.IntRange(1),
+        "Connections of one process; the next one gets 503.",
+    )
+    receive_budget: int = _option(
+        _LIMITS.receive_budget,
+        "--receive-budget",
+        "ECHO_RECEIVE_BUDGET",
+        click.IntRange(1),
+        "What unfinished messages may have of memory in all, in bytes; above, 1013.",
+    )
+    head_timeout: float = _option(
+        _LIMITS.head_timeout,
+        "--head-timeout",
+        "ECHO_HEAD_TIMEOUT",
+        _SECONDS,
+        "For the head of a request, in seconds; after it 408.",
+    )
+    keep_alive_timeout: float = _option(
+        _LIMITS.keep_alive_timeout,
+        "--keep-alive-timeout",
+        "ECHO_KEEP_ALIVE_TIMEOUT",
+        _SECONDS,
+        "For an HTTP connection without a request, in seconds: above the 90 that routers keep one.",
+    )
+    ping_interval: float = _option(
+        _LIMITS.ping_interval,
+        "--ping-interval",
+        "ECHO_PING_INTERVAL",
+        _SECONDS_OR_OFF,
+        "Without input until a ping, in seconds; 0 for no pings.",
+    )
+    ping_timeout: float = _option(
+        _LIMITS.ping_timeout,
+        "--ping-timeout",
+        "ECHO_PING_TIMEOUT",
+        _SECONDS_OR_OFF,
+        "From a ping until something came back, in seconds, then 1011; 0 for no end.",
+    )
+    close_timeout: float = _option(
+        _LIMITS.close_timeout,
+        "--close-timeout",
+        "ECHO_CLOSE_TIMEOUT",
+        _SECONDS,
+        "For the closing handshake, in seconds; then the connection is aborted.",
+    )
+    write_timeout: float = _option(
+        _LIMITS.write_timeout,
+        "--write-timeout",
+        "ECHO_WRITE_TIMEOUT",
+        _SECONDS,
+        "For a write of which the peer takes nothing, in seconds; then the connection is aborted.",
+    )
+    shutdown_timeout: float = _option(
+        _LIMITS.shutdown_timeout,
+        "--shutdown-timeout",
+        "ECHO_SHUTDOWN_TIMEOUT",
+        _SECONDS_OR_OFF,
+        "For all connections to end when the server stops, in seconds.",
     )
     subprotocols: tuple[str, ...] = _option(
         (),
@@ -121,19 +217,20 @@ class Settings:
         command = add_options(click.Command("server"))
         return cls.from_context(command.make_context("server", []))
 
-    def upgrade_policy(self) -> UpgradePolicy:
-        """What these settings mean for the upgrade."""
-        return UpgradePolicy(
-            HandshakePolicy(
-                subprotocols=self.subprotocols or None,
-                origins=(
-                    None
-                    if "*" in self.allowed_origins
-                    else tuple(Origin.parse(origin) for origin in self.allowed_origins)
-                ),
+    def handshake_policy(self) -> HandshakePolicy:
+        """What these settings mean for the opening handshake."""
+        return HandshakePolicy(
+            subprotocols=self.subprotocols or None,
+            origins=(
+                None
+                if "*" in self.allowed_origins
+                else tuple(Origin.parse(origin) for origin in self.allowed_origins)
             ),
-            max_message_size=self.max_message_size,
         )
+
+    def limits(self) -> Limits:
+        """What these settings let a peer take."""
+        return Limits(**{limit.name: getattr(self, limit.name) for limit in fields(Limits)})
 
 
 def options() -> Sequence[click.Option]:
@@ -157,6 +254,6 @@ def _click_option(setting: Field[Any]) -> click.Option:
         is_flag=metadata["type"] is bool,
         multiple=metadata["repeat"],
         help=metadata["help"],
-        show_default=True,
+        show_default="none" if setting.default in ((), False) else True,
         show_envvar=True,
     )

@@ -6,12 +6,14 @@ in the hub, and a watcher on the socket or a timer switches back to it.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from errno import EBADF
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
 from time import monotonic
 from typing import Final
 
 import gevent
 from gevent import socket as gevent_socket
+from greenlet import greenlet
 
 #: Bytes that one receive takes at most.
 RECEIVE_SIZE: Final = 256 * 1024
@@ -20,45 +22,59 @@ RECEIVE_SIZE: Final = 256 * 1024
 #: so that an idle connection owns none; whoever receives takes its bytes before it waits again.
 receive_buffer: Final = bytearray(RECEIVE_SIZE)
 
+#: Bytes from which the last piece is handed to the socket by itself: below, copying it behind the
+#: others is cheaper than handing over two.
+_JOIN_SIZE: Final = 16 * 1024
+
 #: libev's names for the two events of a socket.
 _READ: Final = 1
 _WRITE: Final = 2
 
-#: Up to this many bytes, several buffers are cheaper to join than to hand over one by one.
-_JOIN_SIZE: Final = 32 * 1024
+#: The hub's own ``switch`` first checks that it is not called from the hub, which here it never is.
+_switch_to: Final = greenlet.switch
+
+
+class Interrupted(Exception):
+    """Another greenlet has called ``interrupt``."""
 
 
 class Channel:
-    """A connected stream socket with blocking calls for one greenlet."""
+    """A connected stream socket with blocking calls for one greenlet.
 
-    __slots__ = ("_greenlet", "_hub", "_parked", "_reader", "_reading", "_sock", "_socket")
+    Only ``interrupt`` may be called by another greenlet.
+    """
+
+    __slots__ = ("_greenlet", "_hub", "_interrupted", "_parked", "_reader", "_reading", "_sock")
 
     def __init__(self, sock: gevent_socket.socket) -> None:
         """Take over a connected socket; ``close`` ends it."""
-        # gevent's socket is kept, since closing it also closes what gevent knows of it. Reading
-        # and writing go to the socket underneath: waiting is this class's own affair.
-        self._socket = sock
-        self._sock: socket = sock._sock  # type: ignore[attr-defined]  # what gevent's socket wraps
-        if sock.family in (AF_INET, AF_INET6):
-            sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        # gevent's socket brings watchers of its own; the plain one underneath is enough, as waiting
+        # is this class's own affair.
+        self._sock = socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._sock.setblocking(False)
+        if self._sock.family in (AF_INET, AF_INET6):
+            self._sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._greenlet = gevent.getcurrent()
         self._hub = gevent.get_hub()
+        self._interrupted = False
         self._parked = False
         # Started when the greenlet first waits and left running: starting it anew for each receive
         # would cost more than the rare event that comes when the greenlet is elsewhere.
         self._reading = False
         self._reader = self._hub.loop.io(self._sock.fileno(), _READ)
 
-    def receive(self, timeout: float | None = None) -> int:
+    def receive(self, timeout: float | None = None, *, interruptible: bool = True) -> int:
         """Wait for bytes and put them into ``receive_buffer``.
 
         Returns how many; 0 at the end of the stream. Raises OSError, TimeoutError among them when
-        nothing came within ``timeout`` seconds.
+        nothing came within ``timeout`` seconds; and Interrupted, unless that is to wait.
         """
         while True:
+            if self._interrupted and interruptible:
+                self._interrupted = False
+                raise Interrupted
             if not self._reading:
-                self._reading = True
-                self._reader.start(self._readable)
+                self._start_reading()
             if timeout is None:
                 self._park()
             else:
@@ -69,44 +85,38 @@ class Channel:
             except BlockingIOError:
                 continue
 
-    def send(self, pieces: Sequence[bytes], timeout: float | None = None) -> None:
+    def send(self, pieces: Sequence[bytes], timeout: float | None = None) -> int:
         """Write all bytes to the socket, waiting while its buffer is full.
 
-        Raises OSError, TimeoutError among them when no byte could be written for ``timeout``
-        seconds.
+        Returns how many they are. Raises OSError, TimeoutError among them when no byte could be
+        written for ``timeout`` seconds.
         """
-        if len(pieces) > 1 and sum(map(len, pieces)) > _JOIN_SIZE:
-            for piece in pieces:
-                self._send(piece, timeout)
+        last = pieces[-1] if pieces else b""
+        if len(last) > _JOIN_SIZE:
+            data = b"".join(pieces[:-1])
         else:
-            self._send(b"".join(pieces), timeout)
-
-    def _send(self, data: bytes, timeout: float | None) -> None:
+            data = b"".join(pieces)
+            last = b""
         try:
-            sent = self._sock.send(data)
+            sent = self._sock.sendmsg((data, last)) if last else self._sock.send(data)
         except BlockingIOError:
             sent = 0
-        if sent == len(data):
-            return
-        rest = memoryview(data)[sent:]
-        writer = self._hub.loop.io(self._sock.fileno(), _WRITE)
-        self._stop_reading()
-        writer.start(self._wake)
-        try:
-            while rest:
-                with _deadline(timeout):
-                    self._park()
-                try:
-                    rest = rest[self._sock.send(rest) :]
-                except BlockingIOError:
-                    continue
-        except BaseException:
-            # The peer has part of a frame: whatever else were written would be taken for its rest.
-            self._end_output()
-            raise
-        finally:
-            writer.stop()
-            writer.close()
+        if sent < len(data):
+            self._send_rest(memoryview(data)[sent:], timeout)
+            sent = len(data)
+        if sent < len(data) + len(last):
+            self._send_rest(memoryview(last)[sent - len(data) :], timeout)
+        return len(data) + len(last)
+
+    def give_way(self) -> None:
+        """Let the other greenlets run that can, and go on."""
+        self._hub.loop.run_callback(self._wake)
+        self._park()
+
+    def interrupt(self) -> None:
+        """Make ``receive`` raise Interrupted: the call that waits, or else the next one."""
+        self._interrupted = True
+        self._hub.loop.run_callback(self._wake)
 
     def finish(self, timeout: float) -> None:
         """Say that nothing more is sent, read on until the peer ends too, and close.
@@ -119,8 +129,9 @@ class Channel:
         self._end_output()
         try:
             with suppress(OSError):
-                while self.receive(max(0.0, deadline - monotonic())):
-                    pass
+                while (left := deadline - monotonic()) > 0:
+                    if not self.receive(left, interruptible=False):
+                        break
         finally:
             self.close()
 
@@ -128,32 +139,63 @@ class Channel:
         """Close the socket at once. May be called again."""
         self._stop_reading()
         self._reader.close()
-        self._socket.close()
+        self._sock.close()
+
+    def _send_rest(self, rest: memoryview, timeout: float | None) -> None:
+        """Write what the socket did not take at once, as it makes room."""
+        writer = self._hub.loop.io(self._sock.fileno(), _WRITE)
+        self._stop_reading()
+        writer.start(self._wake)
+        try:
+            while rest:
+                rest = rest[self._send_some(rest, timeout) :]
+        except BaseException:
+            # The peer has part of a frame: whatever else were written would be taken for its rest.
+            self._end_output()
+            raise
+        finally:
+            writer.stop()
+            writer.close()
+
+    def _send_some(self, rest: memoryview, timeout: float | None) -> int:
+        """Wait until the socket takes some bytes; returns how many."""
+        with _deadline(timeout):
+            while True:
+                self._park()
+                with suppress(BlockingIOError):
+                    return self._sock.send(rest)
 
     def _end_output(self) -> None:
         """Tell the peer that no more comes; a peer that is gone need not be told."""
         with suppress(OSError):
-            self._socket.shutdown(SHUT_WR)
+            self._sock.shutdown(SHUT_WR)
 
     def _park(self) -> None:
-        """Leave the processor to others until a watcher or a timer wakes this greenlet."""
+        """Leave the processor to others until something wakes this greenlet."""
         self._parked = True
         try:
-            self._hub.switch()
+            _switch_to(self._hub)
         finally:
             self._parked = False
 
     def _wake(self) -> None:
-        """Called by the hub: go on with the parked greenlet."""
+        """Called by the hub: go on with the greenlet if it is parked here."""
         if self._parked:
             self._greenlet.switch()
 
     def _readable(self) -> None:
-        """Called by the hub when there is input: wake the greenlet if it waits for it here."""
+        """Called by the hub when there is input: wake the greenlet if it is parked here."""
         if self._parked:
             self._greenlet.switch()
         else:
             self._stop_reading()
+
+    def _start_reading(self) -> None:
+        if self._sock.fileno() < 0:
+            # libev ends the process when it finds a watcher on a descriptor that is closed.
+            raise OSError(EBADF, "the channel is closed")
+        self._reading = True
+        self._reader.start(self._readable)
 
     def _stop_reading(self) -> None:
         self._reading = False

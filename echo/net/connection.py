@@ -7,7 +7,8 @@ from typing import Final, NoReturn, Self
 
 from gevent import GreenletExit
 
-from echo.net.channel import Channel, receive_buffer
+from echo.net.channel import Channel, Interrupted, receive_buffer
+from echo.net.limits import Limits
 from echo.protocol.errors import (
     ClosedByPeer,
     ClosedByServer,
@@ -17,35 +18,33 @@ from echo.protocol.errors import (
     ProtocolViolation,
 )
 from echo.protocol.frames import Close, Frame, serialize_header
-from echo.protocol.messages import Event, MessageParser
+from echo.protocol.messages import BINARY, TEXT, Event, MessageParser, ReceiveBudget
 from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, CloseCode, Opcode
 
-#: Seconds that the closing handshake may take: from our close frame to the peer's end of stream.
-CLOSE_TIMEOUT: Final = 10.0
-
-#: The same for a connection whose greenlet is killed, since the process is about to end.
+#: Seconds for the closing handshake of a connection whose greenlet is killed.
 _KILLED_CLOSE_TIMEOUT: Final = 1.0
 
 #: Bytes of answers that may wait for the next flush; with more, write_message flushes at once.
 FLUSH_SIZE: Final = 64 * 1024
 
-#: The headers of unmasked short messages, by opcode and length: of most messages that there are.
-_SHORT_HEADERS: Final = {
-    opcode: [serialize_header(opcode, length) for length in range(LENGTH_16)]
-    for opcode in (Opcode.TEXT, Opcode.BINARY)
-}
+#: The headers of unmasked messages of one short frame, by their length: of most that there are.
+_SHORT_TEXT: Final = [serialize_header(TEXT, length) for length in range(LENGTH_16)]
+_SHORT_BINARY: Final = [serialize_header(BINARY, length) for length in range(LENGTH_16)]
 
 
 class Connection:
     """A WebSocket whose opening handshake is done.
 
     read_message, write_message, ping and close block the calling greenlet and no other. They belong
-    to the greenlet that made the Connection: no other greenlet and no thread may call them. Once
-    the connection is over, all but close raise the ConnectionClosed that ``ended`` holds.
+    to the greenlet that made the Connection: no other greenlet and no thread may call them. Other
+    greenlets of the same thread may call ping_soon and close_soon, which ask the owner to write:
+    only the owner ever does, so no frame can land inside another. Once the connection is over, all
+    but close raise the ConnectionClosed that ``ended`` holds.
 
     What is written is queued, in order, and is on its way before read_message waits for the peer:
     the answers to all messages that one receive brought leave in one system call. A queue above
-    FLUSH_SIZE leaves at once, so a peer that does not read stops its own connection, and only it.
+    FLUSH_SIZE leaves at once, so a peer that does not read stops its own connection, and only it:
+    queued for it are FLUSH_SIZE and one message, read from it is one receive.
 
     As a context manager it closes with 1000 at the end of the block, with 1011 after an exception
     and with 1001 when its greenlet is killed. Its own ConnectionClosed ends the block quietly, as
@@ -55,15 +54,27 @@ class Connection:
         peer: the peer's address, ``host:port``.
         subprotocol: the one that was negotiated, or None.
         ended: how the connection ended; None while it lives.
+        heard: set whenever bytes arrive; whoever watches the connection clears it.
+        began: when it began, by the monotonic clock.
+        messages_in, messages_out, bytes_in, bytes_out: data messages so far, and bytes on the wire.
     """
 
     __slots__ = (
         "_channel",
+        "_close_request",
         "_events",
+        "_limits",
         "_parser",
+        "_ping_request",
         "_queue",
         "_queued",
+        "began",
+        "bytes_in",
+        "bytes_out",
         "ended",
+        "heard",
+        "messages_in",
+        "messages_out",
         "peer",
         "subprotocol",
     )
@@ -73,19 +84,27 @@ class Connection:
         channel: Channel,
         *,
         peer: str,
-        max_message_size: int,
+        limits: Limits,
+        budget: ReceiveBudget,
         subprotocol: str | None = None,
         received: bytes = b"",
     ) -> None:
-        """``max_message_size`` in bytes; ``received``: what already came behind the handshake."""
+        """``received``: what already came behind the opening handshake."""
         self.peer = peer
         self.subprotocol = subprotocol
         self.ended: ConnectionClosed | None = None
+        self.heard = True
+        self.began = monotonic()
+        self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self._channel = channel
-        self._parser = MessageParser(max_message_size)
-        self._events: Iterator[Event] = iter(self._parser.feed(received, len(received)))
+        self._limits = limits
+        self._close_request: tuple[int, str] | None = None
+        self._ping_request = False
         self._queue: list[bytes] = []
         self._queued = 0
+        self._parser = MessageParser(limits.max_message_size, budget)
+        self._events: Iterator[Event] = iter(())
+        self._take(received, len(received))
 
     def read_message(self) -> Event:
         """Wait for the next message: its kind, Opcode.TEXT or BINARY, and its payload.
@@ -95,7 +114,9 @@ class Connection:
         """
         while True:
             for event in self._events:
-                if event[0] <= Opcode.BINARY:
+                kind = event[0]
+                if kind is BINARY or kind is TEXT:
+                    self.messages_in += 1
                     return event
                 self._take_control_frame(*event)
             self._receive()
@@ -109,12 +130,15 @@ class Connection:
             raise self.ended
         size = len(message)
         if size < LENGTH_16:
-            self._queue.append(_SHORT_HEADERS[kind][size])
+            header = (_SHORT_BINARY if kind is BINARY else _SHORT_TEXT)[size]
         else:
-            self._queue.append(serialize_header(kind, size))
-        self._queue.append(message)
-        self._queued += size
-        if self._queued > FLUSH_SIZE:
+            header = serialize_header(kind, size)
+        queue = self._queue
+        queue.append(header)
+        queue.append(message)
+        self.messages_out += 1
+        self._queued = queued = self._queued + size
+        if queued > FLUSH_SIZE:
             self._flush()
 
     def ping(self, payload: bytes = b"") -> None:
@@ -129,19 +153,32 @@ class Connection:
         self._queue.append(Frame(Opcode.PING, payload).serialize())
         self._flush()
 
+    def ping_soon(self) -> None:
+        """Ask the owner to send a ping. May be called by any greenlet of the thread."""
+        if self.ended is None:
+            self._ping_request = True
+            self._channel.interrupt()
+
     def close(
         self,
         code: int = CloseCode.NORMAL_CLOSURE,
         reason: str = "",
-        timeout: float = CLOSE_TIMEOUT,
+        timeout: float | None = None,
     ) -> None:
         """Close the connection: the closing handshake, then TCP (sections 7.1.1 and 7.1.2).
 
-        Waits for the peer, at most ``timeout`` seconds; cuts a reason above 123 bytes. Does nothing
-        when the connection is over. Raises ValueError for a code that may not be sent.
+        Waits for the peer, at most ``timeout`` seconds (by default Limits.close_timeout); cuts a
+        reason above 123 bytes. Does nothing when the connection is over. Raises ValueError for a
+        code that may not be sent.
         """
         if self.ended is None:
             self._end(ClosedByServer(code, reason), Close(code, reason), timeout)
+
+    def close_soon(self, code: int, reason: str) -> None:
+        """Ask the owner to close, behind what it is writing. May be called by any greenlet."""
+        if self.ended is None:
+            self._close_request = (code, reason)
+            self._channel.interrupt()
 
     def __enter__(self) -> Self:
         return self
@@ -171,75 +208,116 @@ class Connection:
             self._flush()
         if self._parser.failure is not None:
             self._fail(self._parser.failure)
+        if self._parser.more:
+            self._channel.give_way()
+            self._take(b"", 0)
+            return
         try:
             size = self._channel.receive()
+        except Interrupted:
+            self._take_requests()
+            return
         except OSError as error:
-            self._lose(error.strerror or str(error))
+            self._lose(_reason(error))
         if not size:
             where = "between messages" if self._parser.idle else "in the middle of a message"
             self._lose(f"end of stream {where}, without a close frame")
-        self._events = iter(self._parser.feed(receive_buffer, size))
+        self._take(receive_buffer, size)
 
-    def _flush(self) -> None:
+    def _take(self, data: bytes | bytearray, size: int) -> None:
+        """Parse ``data[:size]``."""
+        self.heard = True
+        self.bytes_in += size
+        self._events = iter(self._parser.feed(data, size))
+
+    def _flush(self, timeout: float | None = None) -> None:
         """Write what is queued."""
         queue = self._queue
         self._queue = []
         self._queued = 0
         try:
-            self._channel.send(queue)
+            self.bytes_out += self._channel.send(queue, timeout or self._limits.write_timeout)
         except OSError as error:
-            self._lose(error.strerror or str(error))
+            self._lose(_reason(error))
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
         """Do what a control frame asks for (section 5.5)."""
         if opcode is Opcode.PING:
             self._queue.append(Frame(Opcode.PONG, payload).serialize())
-            self._queued += len(payload)
         elif opcode is Opcode.CLOSE:
             # 5.5.1. A close frame is answered with one that has the same code
             close = Close.parse(payload)
-            ended = ClosedByPeer(close.code, close.reason)
-            self._end(ended, Close(close.code), CLOSE_TIMEOUT)
-            raise ended
+            raise self._end(ClosedByPeer(close.code, close.reason), Close(close.code))
+
+    def _take_requests(self) -> None:
+        """Do what other greenlets have asked for."""
+        if self._close_request is not None:
+            self.close(*self._close_request)
+        elif self._ping_request:
+            self._ping_request = False
+            self.ping()
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
         """7.1.7. Fail the WebSocket Connection."""
         ended = ConnectionFailed(violation.code, violation.reason)
-        self._end(ended, Close(violation.code, violation.reason), CLOSE_TIMEOUT)
-        raise ended from violation
+        raise self._end(ended, Close(violation.code, violation.reason)) from violation
 
     def _lose(self, reason: str) -> NoReturn:
         """The TCP connection is gone, or as good as gone."""
         self.ended = ConnectionLost(reason)
+        self._let_go()
         self._channel.close()
         raise self.ended
 
-    def _end(self, ended: ConnectionClosed, close: Close, timeout: float) -> None:
+    def _end(
+        self, ended: ConnectionClosed, close: Close, timeout: float | None = None
+    ) -> ConnectionClosed:
         """Send the last frame behind everything queued, and close TCP (section 7.1.1).
 
-        Only the one who closes in good order waits for the peer's close frame.
+        Only the one who closes in good order waits for the peer's close frame. Returns how the
+        connection ended.
         """
-        payload = close.serialize()
+        last = Frame(Opcode.CLOSE, close.serialize()).serialize()
+        timeout = self._limits.close_timeout if timeout is None else timeout
+        promised = bool(self._queue)
+        self._queue.append(last)
         self.ended = ended
-        self._queue.append(Frame(Opcode.CLOSE, payload).serialize())
         deadline = monotonic() + timeout
         try:
-            self._channel.send(self._queue, timeout)
+            self.bytes_out += self._channel.send(self._queue, timeout)
             if isinstance(ended, ClosedByServer):
                 self._await_close_frame(deadline)
-        except OSError:
+        except OSError as error:
             self._channel.close()
+            if promised and isinstance(ended, ClosedByPeer):
+                # Answers were on their way that the peer cannot have got.
+                self.ended = ended = ConnectionLost(_reason(error))
         else:
             self._channel.finish(deadline - monotonic())
         finally:
-            self._queue = []
-            self._events = iter(())
+            self._let_go()
+        return ended
+
+    def _let_go(self) -> None:
+        """Forget what has come and was not given."""
+        self._events = iter(())
+        self._parser.discard()
 
     def _await_close_frame(self, deadline: float) -> None:
         """Read on until the peer's close frame, throwing away what comes before it."""
-        size = -1
-        while size and all(opcode is not Opcode.CLOSE for opcode, _ in self._events):
-            if self._parser.failure is not None:
+        while all(opcode is not Opcode.CLOSE for opcode, _ in self._events):
+            left = deadline - monotonic()
+            if self._parser.failure is not None or left <= 0:
                 return
-            size = self._channel.receive(max(0.0, deadline - monotonic()))
-            self._events = iter(self._parser.feed(receive_buffer, size))
+            if self._parser.more:
+                self._take(b"", 0)
+                continue
+            size = self._channel.receive(left, interruptible=False)
+            if not size:
+                return
+            self._take(receive_buffer, size)
+
+
+def _reason(error: OSError) -> str:
+    """What went wrong, for a person."""
+    return error.strerror or str(error)

@@ -1,21 +1,42 @@
-"""gevent's pywsgi server, set up for this service: binding, signals, stopping."""
+"""gevent's pywsgi server, made strict: capacity, descriptors, signals, stopping."""
 
+import errno
+import os
+import resource
 import signal
-from typing import Final, Protocol, TextIO, cast
+from typing import Any, Final, Protocol, TextIO, cast
 from wsgiref.types import WSGIApplication
 
 import gevent
+from gevent import socket as gevent_socket
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
+from echo.net.connection import Connection
+from echo.net.http_handler import HTTPHandler
+from echo.net.keepalive import Keepalive
+from echo.net.limits import Limits
 from echo.net.upgrade import UpgradeHandler
+from echo.protocol.errors import TooManyConnections
+from echo.protocol.messages import ReceiveBudget
 
 #: For the addresses that stand for all of the machine's own, one that can be connected to.
 _LOOPBACK_OF_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 #: Connections that the kernel keeps until they are accepted.
-_BACKLOG: Final = 1024
+_BACKLOG: Final = 4096
+
+#: Descriptors that are kept for what is no connection: the listener, logs, the hub, refusals.
+_SPARE_DESCRIPTORS: Final = 64
+
+#: Connections that are told at one time that there are too many; beyond, they are just closed.
+_REFUSALS: Final = 32
+
+#: Seconds until the next attempt to accept, when there are no descriptors.
+_ACCEPT_PAUSE: Final = 0.5
+
+_NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class LineWriter(Protocol):
@@ -25,15 +46,33 @@ class LineWriter(Protocol):
         """Take one line, without its line break. Must not block."""
 
 
+def raise_descriptor_limit() -> int:
+    """Let the process open as many files as it may; returns how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 class HTTPServer(WSGIServer):
-    """Serves a WSGI application whose views may call ``upgrade``."""
+    """Serves a WSGI application whose views may call ``upgrade``.
+
+    Attributes:
+        limits: what a peer may take.
+        budget: the memory that all unfinished messages share.
+        capacity: connections that are served at one time.
+    """
 
     handler_class = UpgradeHandler
 
     def __init__(
-        self, address: tuple[str, int], application: WSGIApplication, log: LineWriter
+        self,
+        address: tuple[str, int],
+        application: WSGIApplication,
+        log: LineWriter,
+        limits: Limits | None = None,
     ) -> None:
         """``address``: host and port to listen on, port 0 for any that is free."""
+        self.limits = Limits() if limits is None else limits
         self.host, _ = address
         stream = cast(TextIO, log)  # of which pywsgi only calls write
         super().__init__(
@@ -46,6 +85,16 @@ class HTTPServer(WSGIServer):
             # pywsgi would ask the resolver for it, which can take seconds.
             environ={"SERVER_NAME": self.host},
         )
+        self.budget = ReceiveBudget(self.limits.receive_budget)
+        self.capacity = min(
+            self.limits.max_connections, raise_descriptor_limit() - _SPARE_DESCRIPTORS
+        )
+        self._handlers: set[UpgradeHandler] = set()
+        self._refusing = 0
+        self._starving = False
+        self._stopping = False
+        self._keepalive = Keepalive(self.limits.ping_interval, self.limits.ping_timeout)
+        self._keeper: gevent.Greenlet[..., Any] | None = None
 
     def url(self, scheme: str) -> str:
         """The service's root for a client on this machine, once the server has started."""
@@ -54,17 +103,95 @@ class HTTPServer(WSGIServer):
         return f"{scheme}://{host}:{self.server_port}"
 
     def serve_until_signal(self) -> None:
-        """Serve until SIGINT or SIGTERM; the server must have been started.
+        """Serve until SIGINT or SIGTERM, then stop; the server must have been started.
 
-        Then stop listening and end every connection: a WebSocket gets close code 1001.
+        A second signal ends the process at once, with the exit code 128 and the signal's number.
         """
         stop = Event()
+
+        def on_signal(number: int) -> None:
+            if stop.is_set():
+                os._exit(128 + number)
+            stop.set()
+
         handlers = [
-            gevent.signal_handler(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)
+            gevent.signal_handler(number, on_signal, number)
+            for number in (signal.SIGINT, signal.SIGTERM)
         ]
         try:
             stop.wait()
+            self.stop(self.limits.shutdown_timeout)
         finally:
             for handler in handlers:
                 handler.cancel()
-            self.stop(timeout=0)
+
+    def start(self) -> None:
+        """Listen, and look after the connections."""
+        super().start()
+        if self.limits.ping_interval and self._keeper is None:
+            self._keeper = gevent.spawn(self._keepalive.run)
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop listening and end every connection: a WebSocket with 1001, behind its answers.
+
+        Connections that have not ended within ``timeout`` seconds are aborted.
+        """
+        self._stopping = True
+        self.close()
+        for handler in self._handlers:
+            handler.go_away()
+        super().stop(timeout)
+        if self._keeper is not None:
+            self._keeper.kill()
+            self._keeper = None
+
+    def watch(self, connection: Connection) -> None:
+        """Look after a connection; called when a request has become one."""
+        self._keepalive.watch(connection)
+        if self._stopping:
+            connection.close_soon(1001, "going away")
+
+    def handle(self, sock: gevent_socket.socket, address: Any) -> None:
+        """Serve a connection that was accepted, or refuse it when there are too many."""
+        if len(self._handlers) >= self.capacity:
+            self._refuse(sock, address)
+            return
+        handler = self.handler_class(sock, address, self)
+        self._handlers.add(handler)
+        try:
+            handler.handle()
+        finally:
+            self._handlers.discard(handler)
+
+    def do_read(self) -> tuple[gevent_socket.socket, Any] | None:  # type: ignore[override]
+        """Accept a connection. Without descriptors for it, say so once and try again later."""
+        try:
+            accepted: tuple[gevent_socket.socket, Any] | None = super().do_read()
+        except OSError as error:
+            if error.errno not in _NO_DESCRIPTORS:
+                raise
+            if not self._starving:
+                self._starving = True
+                self.log.write(f"cannot accept connections for now: {error.strerror}")
+            self.stop_accepting()
+            gevent.spawn_later(_ACCEPT_PAUSE, self._accept_again)
+            return None
+        if accepted is not None:
+            self._starving = False
+        return accepted
+
+    def _accept_again(self) -> None:
+        if not self.closed:
+            self.start_accepting()
+
+    def _refuse(self, sock: gevent_socket.socket, address: Any) -> None:
+        """Answer 503 to a connection above the capacity."""
+        if self._refusing >= _REFUSALS:
+            sock.close()
+            return
+        self._refusing += 1
+        try:
+            reason = f"this server takes {self.capacity} connections at a time; try again later"
+            HTTPHandler(sock, address, self).refuse(TooManyConnections(reason))
+        finally:
+            self._refusing -= 1

@@ -8,10 +8,18 @@ WebSocketError
 │   ├── UpgradeRequired         426  not a WebSocket request, or of another version
 │   ├── CannotUpgrade           501  the WSGI server has no WebSocket handler
 │   └── HTTPVersionNotSupported 505  the opening handshake needs HTTP/1.1
+├── RequestError                an HTTP request is refused, and its connection closed
+│   ├── MalformedRequest        400
+│   ├── RequestTimeout          408
+│   ├── BodyNotTaken            413
+│   ├── RequestLineTooLong      414
+│   ├── HeadTooLarge            431
+│   └── TooManyConnections      503
 ├── ProtocolViolation           the peer broke a rule; the connection fails with its close code
 │   ├── ProtocolError           1002
 │   ├── InvalidPayload          1007
-│   └── MessageTooBig           1009
+│   ├── MessageTooBig           1009
+│   └── TryAgainLater           1013
 └── ConnectionClosed            the connection is over; raised by all of Connection's methods
     ├── ClosedByPeer            the peer began the closing handshake
     ├── ClosedByServer          the server began the closing handshake
@@ -83,6 +91,55 @@ class HTTPVersionNotSupported(HandshakeError):
     status = 505
 
 
+class RequestError(WebSocketError):
+    """An HTTP request is refused before it is a request: nothing behind it is looked at.
+
+    The first argument is the reason, a sentence for a person; it is the body of the response.
+    """
+
+    #: HTTP status code and phrase of the response.
+    status: ClassVar[str]
+    #: Header fields that the response carries besides the usual ones.
+    headers: ClassVar[Sequence[tuple[str, str]]] = ()
+
+
+class MalformedRequest(RequestError):
+    """The head is against the grammar of RFC 9112, or says two things at once."""
+
+    status = "400 Bad Request"
+
+
+class RequestTimeout(RequestError):
+    """The head did not come in time."""
+
+    status = "408 Request Timeout"
+
+
+class BodyNotTaken(RequestError):
+    """The head announces a body."""
+
+    status = "413 Content Too Large"
+
+
+class RequestLineTooLong(RequestError):
+    """The request line is above the limit."""
+
+    status = "414 URI Too Long"
+
+
+class HeadTooLarge(RequestError):
+    """The header fields are too many or too large (RFC 6585, section 5)."""
+
+    status = "431 Request Header Fields Too Large"
+
+
+class TooManyConnections(RequestError):
+    """The process has as many connections as it takes."""
+
+    status = "503 Service Unavailable"
+    headers = (("Retry-After", "5"),)
+
+
 class ProtocolViolation(WebSocketError):
     """What a peer sent breaks a rule. The first argument is the reason, at most 123 bytes."""
 
@@ -111,6 +168,12 @@ class MessageTooBig(ProtocolViolation):
     """A message is above the limit."""
 
     code = CloseCode.MESSAGE_TOO_BIG
+
+
+class TryAgainLater(ProtocolViolation):
+    """The server has not the memory for another unfinished message now."""
+
+    code = CloseCode.TRY_AGAIN_LATER
 
 
 class ConnectionClosed(WebSocketError):

@@ -197,7 +197,10 @@ def _offers(field: str | None) -> list[str]:
     """The subprotocols that a client offers, in its order of preference. Raises BadRequest."""
     if field is None:
         return []
-    offers = [offer.strip() for offer in field.split(",")]
+    # RFC 9110, section 5.6.1: empty elements of a list are passed over.
+    offers = [offer for element in field.split(",") if (offer := element.strip(" \t"))]
+    if not offers:
+        raise BadRequest("Sec-WebSocket-Protocol is empty.")
     for offer in offers:
         if not is_token(offer):
             raise BadRequest(f"Sec-WebSocket-Protocol: {offer!r} is not a token.")

@@ -1,0 +1,170 @@
+"""One HTTP connection: gevent's pywsgi and gevent-websocket's handler, with a strict front.
+
+pywsgi waits for ever, reads heads leniently and writes to its log what it was sent. Here heads are
+read by HeadParser against deadlines, responses are written by Channel against a deadline, and what
+pywsgi keeps doing is what it does well: the WSGI side of a request.
+"""
+
+from io import BytesIO
+from time import monotonic
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from gevent import socket as gevent_socket
+from gevent.pywsgi import Input
+from geventwebsocket.handler import WebSocketHandler
+
+from echo.net.channel import Channel, Interrupted, receive_buffer
+from echo.protocol.errors import RequestError, RequestTimeout
+from echo.protocol.http_head import HeadParser, RequestHead
+
+#: Where a view may leave, in a request's environ, why it refused: for the access log.
+REFUSAL: Final = "echo.refusal"
+
+#: Seconds to read on after the last response, so that the peer gets it (see Channel.finish).
+LINGER: Final = 2.0
+
+#: The header fields that WSGI calls otherwise than ``HTTP_`` and their name (PEP 3333).
+_CGI_NAMES: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
+
+Environ = dict[str, Any]
+Server = TypeVar("Server")
+
+
+class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket has no types
+    """Serves the requests of one connection, one after the other."""
+
+    environ: Environ | None
+
+    def __init__(self, sock: gevent_socket.socket, address: Any, server: Any) -> None:
+        # pywsgi's own constructor opens a buffered reader, for which there is no use here.
+        self.client_address = address
+        self.server = server
+        self.channel = Channel(sock)
+        self.wsgi_input = Input(BytesIO(), 0)  # type: ignore[arg-type]
+        self._parser = HeadParser()
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, ``host:port``, an IPv6 host in brackets."""
+        host, port = self.client_address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def handle(self) -> None:
+        """Answer requests until one of both sides has enough. Called by the server."""
+        limits = self.server.limits
+        try:
+            more = self._take_request(limits.head_timeout)
+            while more:
+                self.handle_one_response()
+                more = not self.close_connection and self._take_request(limits.keep_alive_timeout)
+        except RequestError as error:
+            self.refuse(error)
+        except (OSError, Interrupted):
+            self.channel.close()
+        else:
+            self.channel.finish(LINGER)
+        finally:
+            self.channel.close()
+
+    def refuse(self, error: RequestError) -> None:
+        """Answer a request that is none, log it and close. Nothing behind it is looked at."""
+        reason = f"{error}\n".encode()
+        headers = (
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(reason))),
+            ("Connection", "close"),
+            ("X-Content-Type-Options", "nosniff"),
+            *error.headers,
+        )
+        lines = [f"HTTP/1.1 {error.status}", *(f"{name}: {value}" for name, value in headers)]
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.server.log.write(f'{self.peer} "{self._parser.line}" {error.status[:3]} {error}')
+        try:
+            self.channel.send([head, reason], LINGER)
+        except OSError:
+            self.channel.close()
+        else:
+            self.channel.finish(LINGER)
+
+    def _read_head(self, timeout: float) -> RequestHead | None:
+        """Wait for a request; None at the end of the stream, or when none came in ``timeout``.
+
+        Raises RequestError for a head that is not taken, RequestTimeout among them for one that
+        began and is not whole within Limits.head_timeout.
+        """
+        limits = self.server.limits
+        first = timeout == limits.head_timeout
+        deadline = monotonic() + timeout
+        head = self._parser.feed(b"")
+        begun = self._parser.started
+        if begun:
+            deadline = monotonic() + limits.head_timeout
+        while head is None:
+            try:
+                size = self.channel.receive(max(0.0, deadline - monotonic()))
+            except TimeoutError:
+                if not (begun or first):
+                    return None
+                raise RequestTimeout(
+                    f"the request did not come within {limits.head_timeout:g} s"
+                ) from None
+            if not size:
+                return None
+            if not begun:
+                begun = True
+                deadline = min(deadline, monotonic() + limits.head_timeout)
+            head = self._parser.feed(receive_buffer[:size])
+        return head
+
+    def _take_request(self, timeout: float) -> bool:
+        """Wait for a request and make it the one to answer; False when none came. As _read_head."""
+        head = self._read_head(timeout)
+        if head is None:
+            return False
+        self.requestline = head.line
+        self.command = head.method
+        self.request_version = f"HTTP/{head.version}"
+        self.close_connection = not head.keep_alive
+        self.environ = self._make_environ(head)
+        self.application = self.server.application
+        return True
+
+    def _make_environ(self, head: RequestHead) -> Environ:
+        """The request's WSGI environ (PEP 3333)."""
+        environ: Environ = self.server.get_environ()
+        path, _, query = head.target.partition("?")
+        environ.update(
+            REQUEST_METHOD=head.method,
+            SCRIPT_NAME="",
+            PATH_INFO=unquote_to_bytes(path).decode("latin-1"),
+            QUERY_STRING=query,
+            SERVER_PROTOCOL=self.request_version,
+            REMOTE_ADDR=str(self.client_address[0]),
+            REMOTE_PORT=str(self.client_address[1]),
+        )
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
+        for name, value in head.fields:
+            # An underscore could pass for the hyphen of a field that a proxy has set or removed.
+            if "_" in name:
+                continue
+            key = name.upper().replace("-", "_")
+            if key not in _CGI_NAMES:
+                key = f"HTTP_{key}"
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
+        return environ
+
+    def _sendall(self, data: bytes) -> None:
+        """Write a piece of the response; pywsgi calls it."""
+        self.response_length += self.channel.send([data], self.server.limits.write_timeout)
+
+    def log_request(self) -> None:
+        """One line for each request; pywsgi calls it when the request is done."""
+        self.server.log.write(self.format_request())
+
+    def format_request(self) -> str:
+        """The line of the access log."""
+        status = (self._orig_status or "-").split()[0]
+        refusal = (self.environ or {}).get(REFUSAL, "")
+        return f'{self.peer} "{self.requestline}" {status} {refusal}'.rstrip()

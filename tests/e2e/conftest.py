@@ -1,0 +1,55 @@
+"""Real servers for the end-to-end tests."""
+
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from tests.e2e.server_process import ServerProcess
+
+
+@contextmanager
+def server_factory():
+    """A function that starts servers; in the end each is stopped and must have been in order."""
+    with ExitStack() as stack:
+
+        def start(*options, port=None, environment=None):
+            server = ServerProcess(*options, port=port, environment=environment)
+            stack.callback(server.finish)
+            server.start()
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def start_server():
+    """``start_server(*options, port=None, environment=None)``: a running ServerProcess."""
+    with server_factory() as start:
+        yield start
+
+
+@pytest.fixture
+def server(start_server):
+    """A running ServerProcess with the default options, for one test alone."""
+    return start_server()
+
+
+@pytest.fixture(scope="module")
+def module_servers():
+    """``start_server`` for servers that the tests of a file share."""
+    with server_factory() as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_server():
+    """The server behind ``echo_server``."""
+    with server_factory() as start:
+        yield start()
+
+
+@pytest.fixture
+def echo_server(shared_server):
+    """A running ServerProcess with the default options, shared by tests that leave it as it is."""
+    yield shared_server
+    shared_server.check()

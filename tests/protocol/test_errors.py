@@ -1,0 +1,167 @@
+"""The tree of exceptions: its shape, its numbers, its words."""
+
+import inspect
+from http import HTTPStatus
+
+import pytest
+
+from echo.protocol import errors
+from echo.protocol.errors import (
+    BadRequest,
+    CannotUpgrade,
+    ClosedByPeer,
+    ClosedByServer,
+    ConnectionClosed,
+    ConnectionFailed,
+    ConnectionLost,
+    ForbiddenOrigin,
+    HandshakeError,
+    HTTPVersionNotSupported,
+    InvalidPayload,
+    MessageTooBig,
+    MethodNotAllowed,
+    ProtocolError,
+    ProtocolViolation,
+    RequestError,
+    TryAgainLater,
+    UpgradeRequired,
+    WebSocketError,
+)
+from echo.protocol.rfc6455 import SENDABLE_CLOSE_CODES
+
+REFUSALS = [
+    (BadRequest, 400),
+    (ForbiddenOrigin, 403),
+    (MethodNotAllowed, 405),
+    (UpgradeRequired, 426),
+    (CannotUpgrade, 501),
+    (HTTPVersionNotSupported, 505),
+]
+VIOLATIONS = [
+    (ProtocolError, 1002),
+    (InvalidPayload, 1007),
+    (MessageTooBig, 1009),
+    (TryAgainLater, 1013),
+]
+ENDS = [
+    (ClosedByPeer, "peer"),
+    (ClosedByServer, "server"),
+    (ConnectionFailed, "server"),
+]
+
+
+def drawn_tree() -> dict[str, tuple[str, str]]:
+    """The tree in the module's docstring: each name with its parent and what stands behind it."""
+    tree: dict[str, tuple[str, str]] = {}
+    ancestors: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines()[2:]:
+        drawn = line.lstrip("├└│─ ")
+        depth = len(line) - len(drawn)
+        name, _, rest = drawn.partition(" ")
+        while ancestors and ancestors[-1][0] >= depth:
+            ancestors.pop()
+        tree[name] = (ancestors[-1][1] if ancestors else "Exception", rest.strip())
+        ancestors.append((depth, name))
+    return tree
+
+
+def test_the_drawn_tree_is_the_tree():
+    classes = [c for _, c in inspect.getmembers(errors, inspect.isclass)]
+    own = {c.__name__: c.__bases__[0].__name__ for c in classes if c.__module__ == errors.__name__}
+    assert {name: parent for name, (parent, _) in drawn_tree().items()} == own
+
+
+@pytest.mark.parametrize(("error", "number"), [*REFUSALS, *VIOLATIONS])
+def test_the_drawn_tree_shows_the_number(error, number):
+    _, words = drawn_tree()[error.__name__]
+    assert words.split()[0] == str(number)
+
+
+@pytest.mark.parametrize(("error", "status"), REFUSALS)
+def test_refusal_has_its_http_status(error, status):
+    assert error("why").status == HTTPStatus(status)
+
+
+def test_every_refusal_is_in_the_table():
+    assert {error for error, _ in REFUSALS} == set(HandshakeError.__subclasses__())
+
+
+@pytest.mark.parametrize(
+    ("error", "headers"),
+    [
+        (BadRequest, []),
+        (ForbiddenOrigin, []),
+        (MethodNotAllowed, [("Allow", "GET")]),
+        (
+            UpgradeRequired,
+            [
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+                ("Sec-WebSocket-Version", "13"),
+            ],
+        ),
+        (CannotUpgrade, []),
+        (HTTPVersionNotSupported, []),
+    ],
+)
+def test_refusal_has_the_header_fields_that_its_status_asks_for(error, headers):
+    assert list(error("why").headers) == headers
+
+
+@pytest.mark.parametrize(("error", "_"), REFUSALS)
+def test_refusal_says_its_reason(error, _):
+    assert str(error("The reason, for a person.")) == "The reason, for a person."
+
+
+@pytest.mark.parametrize(("error", "code"), VIOLATIONS)
+def test_violation_has_its_close_code(error, code):
+    assert error("why").code == code
+    assert error("why").code in SENDABLE_CLOSE_CODES
+
+
+@pytest.mark.parametrize(("error", "_"), VIOLATIONS)
+def test_violation_says_its_reason(error, _):
+    assert error("what was wrong").reason == "what was wrong"
+
+
+def test_every_violation_is_in_the_table():
+    assert {error for error, _ in VIOLATIONS} == set(ProtocolViolation.__subclasses__())
+
+
+@pytest.mark.parametrize(("error", "initiator"), ENDS)
+def test_end_has_code_reason_and_who_began(error, initiator):
+    end = error(4000, "enough")
+    assert (end.code, end.reason, end.initiator) == (4000, "enough", initiator)
+    assert repr(end) == f"{error.__name__}(4000, 'enough')"
+
+
+@pytest.mark.parametrize(("error", "initiator"), ENDS)
+def test_end_in_one_line(error, initiator):
+    assert str(error(4000, "enough")) == f"4000 (enough), ended by the {initiator}"
+    assert str(error(1000)) == f"1000, ended by the {initiator}"
+
+
+def test_end_has_no_reason_unless_given():
+    assert ClosedByPeer(1005).reason == ""
+
+
+def test_a_close_code_is_shown_as_a_number():
+    assert str(ConnectionFailed(ProtocolError.code, "x")).startswith("1002 (x)")
+
+
+def test_lost_connection_is_1006_of_the_peer():
+    end = ConnectionLost("end of file")
+    assert (end.code, end.reason, end.initiator) == (1006, "end of file", "peer")
+    assert str(end) == "1006 (end of file), ended by the peer"
+
+
+def test_every_end_is_in_the_table():
+    ends = {*(error for error, _ in ENDS), ConnectionLost}
+    assert ends == set(ConnectionClosed.__subclasses__())
+
+
+def test_one_except_clause_catches_each_kind():
+    kinds = {HandshakeError, RequestError, ProtocolViolation, ConnectionClosed}
+    assert set(WebSocketError.__subclasses__()) == kinds
+    # None of them may be taken for an error of the network or of a value.
+    assert not issubclass(WebSocketError, OSError | ValueError)

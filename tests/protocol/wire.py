@@ -1,0 +1,123 @@
+"""What the tests of the protocol share: lengths, frames made by hand, every way to cut a stream."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, settings
+
+from echo.protocol.errors import ProtocolViolation
+from echo.protocol.messages import Event, MessageParser, ReceiveBudget
+from echo.protocol.rfc6455 import Opcode
+
+#: Both sides of every border between the three ways to write a length.
+LENGTHS = (0, 1, 125, 126, 127, 65535, 65536, 65537)
+
+#: The masking key of the examples in section 5.7.
+KEY = bytes.fromhex("37fa213d")
+
+#: A limit that no test meets unless it wants to.
+LIMIT = 1 << 20
+
+#: Settings of the property tests.
+MODEST = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+
+#: Above this many bytes a stream is cut at its ends and here and there, not everywhere.
+_CUT_EVERYWHERE = 700
+
+#: What stands in the buffer behind the bytes that arrived: empty messages, if anybody reads them.
+_RUBBISH = b"\x82\x80\x00\x00\x00\x00"
+
+
+class Outcome(NamedTuple):
+    """What a stream came to."""
+
+    events: list[Event]
+    failure: tuple[type[ProtocolViolation], str] | None
+    idle: bool | None  #: unsaid after a failure
+
+
+def xor(payload: bytes, key: bytes) -> bytes:
+    """Section 5.3: the payload, exclusive or the key over and over."""
+    keys = (key * (len(payload) // 4 + 1))[: len(payload)]
+    return (int.from_bytes(payload) ^ int.from_bytes(keys)).to_bytes(len(payload))
+
+
+def frame(
+    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, key: bytes = KEY
+) -> bytes:
+    """A frame on the wire, written without the code under test; unmasked with an empty key."""
+    first = (0x80 if fin else 0) | rsv | opcode
+    mask = 0x80 if key else 0
+    size = len(payload)
+    if size < 126:
+        header = bytes([first, mask | size])
+    elif size < 65536:
+        header = bytes([first, mask | 126]) + size.to_bytes(2)
+    else:
+        header = bytes([first, mask | 127]) + size.to_bytes(8)
+    return header + key + (xor(payload, key) if key else payload)
+
+
+def sample(kind: Opcode, length: int) -> bytes:
+    """A payload of that many bytes that no misplaced byte or turned key leaves as it is."""
+    if kind is Opcode.TEXT:
+        text = ("naïve €-Zeichen 😀, " * (length // 20 + 1)).encode()
+        whole = text[:length].decode("utf-8", "ignore").encode()
+        return whole.ljust(length, b".")
+    return (bytes(range(251)) * (length // 251 + 1))[:length]
+
+
+def cuts(size: int) -> Iterable[int]:
+    """Where to cut a stream in two: everywhere, unless it is too long for that."""
+    if size <= _CUT_EVERYWHERE:
+        return range(size + 1)
+    return sorted({*range(24), *range(24, size, 7919), *range(size - 24, size + 1)})
+
+
+def byte_by_byte(stream: bytes) -> list[bytes]:
+    return [stream[i : i + 1] for i in range(len(stream))]
+
+
+def every_way(stream: bytes) -> Iterator[list[bytes]]:
+    """The stream whole, byte by byte, and in two halves at every cut."""
+    yield [stream]
+    yield byte_by_byte(stream)
+    for cut in cuts(len(stream)):
+        yield [stream[:cut], stream[cut:]]
+
+
+def new_parser(limit: int = LIMIT) -> MessageParser:
+    """A parser with memory for one message of the largest size."""
+    return MessageParser(limit, ReceiveBudget(limit))
+
+
+def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:
+    """Feed the pieces as the service does: through one buffer that the next piece overwrites."""
+    events: list[Event] = []
+    for piece in pieces:
+        size = len(piece)
+        buffer = bytearray(piece + _RUBBISH)
+        events += parser.feed(buffer, size)
+        while parser.more:
+            events += parser.feed(b"", 0)
+        buffer[:] = b"\xff" * len(buffer)
+    return events
+
+
+def outcome(pieces: Iterable[bytes], limit: int = LIMIT) -> Outcome:
+    """What these pieces come to, for a new parser."""
+    parser = new_parser(limit)
+    events = feed(parser, pieces)
+    if parser.failure is None:
+        return Outcome(events, None, parser.idle)
+    return Outcome(events, (type(parser.failure), parser.failure.reason), None)
+
+
+def outcomes(stream: bytes, limit: int = LIMIT) -> list[Outcome]:
+    """The distinct outcomes of every way to cut the stream; there should be one."""
+    distinct: list[Outcome] = []
+    for pieces in every_way(stream):
+        result = outcome(pieces, limit)
+        if result not in distinct:
+            distinct.append(result)
+    return distinct

@@ -1,0 +1,317 @@
+"""The Flask application by itself: routes, answers to errors, security headers."""
+
+import io
+from contextlib import closing
+from html.parser import HTMLParser
+from typing import ClassVar
+from wsgiref.handlers import SimpleHandler
+from wsgiref.util import setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+from werkzeug.test import create_environ
+
+from echo.app import create_app
+from echo.logs import SilentMessageLog
+from echo.net.http_handler import REFUSAL
+from echo.protocol.errors import ConnectionLost
+from echo.settings import Settings
+
+#: The header fields of a good opening handshake.
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw==",
+}
+
+#: One request for every kind of answer: method, path, header fields, status.
+ANSWERS = [
+    ("GET", "/", {}, 302),
+    ("GET", "/", HANDSHAKE, 404),
+    ("POST", "/", {}, 405),
+    ("GET", "/ws/echo_display", {}, 200),
+    ("HEAD", "/ws/echo_display", {}, 200),
+    ("OPTIONS", "/ws/echo_display", {}, 200),
+    ("POST", "/ws/echo_display", {}, 405),
+    ("GET", "/ws/echo_display", HANDSHAKE, 404),
+    ("GET", "/static/echo_display.js", {}, 200),
+    ("GET", "/static/echo_display.css", {}, 200),
+    ("GET", "/static/echo_display.js", HANDSHAKE, 404),
+    ("GET", "/static/nothing.js", {}, 404),
+    ("GET", "/static/../server.py", {}, 404),
+    ("GET", "/ws/echo", {}, 426),
+    ("GET", "/ws/echo", HANDSHAKE, 501),
+    ("GET", "/ws/echo?query=1", HANDSHAKE, 501),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Connection": "keep-alive, Upgrade"}, 501),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Connection": "notupgrade"}, 426),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Upgrade": "h2c"}, 426),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Sec-WebSocket-Version": "8"}, 426),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Sec-WebSocket-Key": "short"}, 400),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Origin": "http://evil.example"}, 403),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Origin": "http://localhost"}, 501),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Sec-WebSocket-Protocol": "a,,b"}, 400),
+    ("HEAD", "/ws/echo", {}, 405),
+    ("HEAD", "/ws/echo", HANDSHAKE, 405),
+    ("POST", "/ws/echo", {}, 405),
+    ("POST", "/ws/echo", HANDSHAKE, 405),
+    ("PUT", "/ws/echo", {}, 405),
+    ("PUT", "/ws/echo", HANDSHAKE, 405),
+    ("DELETE", "/ws/echo", {}, 405),
+    ("OPTIONS", "/ws/echo", {}, 405),
+    ("PATCH", "/ws/echo", {}, 405),
+    ("GET", "/nothing", {}, 404),
+    ("GET", "/nothing", HANDSHAKE, 404),
+    ("POST", "/nothing", {}, 404),
+    ("GET", "/ws", {}, 404),
+    ("GET", "/ws", HANDSHAKE, 404),
+    ("GET", "/ws/", HANDSHAKE, 404),
+    ("GET", "/ws/echo/", {}, 404),
+    ("GET", "/ws/echo/", HANDSHAKE, 404),
+    ("GET", "/ws/echo/more", HANDSHAKE, 404),
+    ("GET", "/ws/ECHO", HANDSHAKE, 404),
+    ("GET", "/echo", HANDSHAKE, 404),
+]
+
+REFUSALS = [answer for answer in ANSWERS if answer[3] >= 400]
+
+
+@pytest.fixture
+def app():
+    return create_app(Settings(), SilentMessageLog())
+
+
+@pytest.fixture
+def ask(app):
+    """Sends a request to the application and gives the whole response."""
+    client = app.test_client()
+
+    def ask(method="GET", path="/", headers=None, **arguments):
+        with client.open(path, method=method, headers=headers, **arguments) as response:
+            response.get_data()
+            return response
+
+    return ask
+
+
+def call(app, environ) -> tuple[int, str]:
+    """Status and body of what the application answers; it may add to the environ."""
+    statuses: list[str] = []
+
+    def start_response(status, headers, exc_info=None):
+        statuses.append(status)
+
+    with closing(app(environ, start_response)) as body:
+        content = b"".join(body).decode()
+    (status,) = statuses
+    return int(status.split()[0]), content
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), ANSWERS)
+def test_answer_has_its_status(ask, method, path, headers, status):
+    assert ask(method, path, headers).status_code == status
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSALS)
+def test_refusal_is_a_short_reason_in_plain_text(ask, method, path, headers, status):
+    response = ask(method, path, headers)
+    assert response.content_type == "text/plain; charset=utf-8"
+    if method == "HEAD":
+        assert response.data == b""
+        return
+    assert response.text.endswith("\n")
+    assert response.text.count("\n") == 1
+    assert 10 < len(response.text) < 300
+    assert "<" not in response.text
+    assert response.content_length == len(response.data)
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), ANSWERS)
+def test_every_answer_has_the_security_headers(ask, method, path, headers, status):
+    got = ask(method, path, headers).headers
+    directives = dict(
+        directive.strip().split(" ", 1) for directive in got["Content-Security-Policy"].split(";")
+    )
+    assert directives == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert got.getlist("X-Content-Type-Options") == ["nosniff"]
+    assert got.getlist("Referrer-Policy") == ["no-referrer"]
+    assert got.getlist("Cross-Origin-Opener-Policy") == ["same-origin"]
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSALS)
+def test_reason_goes_to_the_access_log(app, ask, method, path, headers, status):
+    environ = create_environ(path, method=method, headers=headers)
+    assert call(app, environ)[0] == status
+    assert environ[REFUSAL]
+    if method != "HEAD":
+        assert ask(method, path, headers).text == f"{environ[REFUSAL]}\n"
+
+
+def test_root_leads_to_the_page(ask):
+    assert ask("GET", "/").location == "/ws/echo_display"
+
+
+def test_page_is_html(ask):
+    response = ask("GET", "/ws/echo_display")
+    assert response.content_type == "text/html; charset=utf-8"
+    assert response.text.lower().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("headers", [{}, HANDSHAKE])
+@pytest.mark.parametrize("path", ["//ws/echo", "///ws/echo", "/ws//echo", "/ws/echo//"])
+def test_path_with_a_slash_too_many_is_another_path(app, path, headers):
+    environ = create_environ("/", headers=headers)
+    environ["PATH_INFO"] = path
+    status, content = call(app, environ)
+    assert status == 404
+    assert content.startswith("Not Found")
+
+
+class Page(HTMLParser):
+    """What a page loads, and what a strict policy forbids."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.forbidden: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag == "style" or (tag == "script" and not given.get("src")):
+            self.forbidden.append(tag)
+        self.forbidden += [name for name in given if name == "style" or name.startswith("on")]
+        if tag in {"script", "img", "iframe", "source"} and "src" in given:
+            self.loads.append(given["src"])
+        if tag == "link":
+            self.loads.append(given["href"])
+
+
+def test_page_loads_only_what_the_application_has_and_nothing_is_inline(ask):
+    page = Page(ask("GET", "/ws/echo_display").text)
+    assert page.forbidden == []
+    assert [path for path in page.loads if not path.startswith("/static/")] == []
+    assert {ask("GET", path).status_code for path in page.loads} == {200}
+    assert {path.rpartition(".")[2] for path in page.loads} >= {"js", "css"}
+
+
+def test_plain_get_of_the_websocket_says_what_to_do_and_where_the_page_is(ask):
+    response = ask("GET", "/ws/echo", base_url="http://echo.example:8080")
+    assert response.status_code == 426
+    assert response.headers.getlist("Upgrade") == ["websocket"]
+    assert response.headers.getlist("Connection") == ["Upgrade"]
+    assert response.headers.getlist("Sec-WebSocket-Version") == ["13"]
+    assert "'Upgrade: websocket'" in response.text
+    assert "http://echo.example:8080/ws/echo_display" in response.text
+
+
+def test_other_version_is_told_the_right_one(ask):
+    response = ask("GET", "/ws/echo", {**HANDSHAKE, "Sec-WebSocket-Version": "8"})
+    assert response.status_code == 426
+    assert response.headers.getlist("Sec-WebSocket-Version") == ["13"]
+    assert "use 13" in response.text
+
+
+@pytest.mark.parametrize("headers", [{}, HANDSHAKE])
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_websocket_allows_get_alone(ask, method, headers):
+    response = ask(method, "/ws/echo", headers)
+    assert response.status_code == 405
+    assert response.headers.getlist("Allow") == ["GET"]
+
+
+def test_upgrade_of_a_page_says_where_the_websocket_is(ask):
+    response = ask("GET", "/ws/echo_display", HANDSHAKE)
+    assert "it is at /ws/echo." in response.text
+
+
+def test_foreign_origin_is_told_of_the_option(ask):
+    response = ask("GET", "/ws/echo", {**HANDSHAKE, "Origin": "http://evil.example"})
+    assert "--allow-origin" in response.text
+
+
+@pytest.mark.parametrize("origins", [("http://page.example",), ("*",)])
+def test_settings_reach_the_handshake(origins):
+    settings = Settings(allowed_origins=origins)
+    client = create_app(settings, SilentMessageLog()).test_client()
+    headers = {**HANDSHAKE, "Origin": "http://page.example"}
+    assert client.get("/ws/echo", headers=headers).status_code == 501
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/0.9"])
+def test_upgrade_over_old_http_is_refused(ask, version):
+    response = ask("GET", "/ws/echo", HANDSHAKE, environ_overrides={"SERVER_PROTOCOL": version})
+    assert response.status_code == 505
+
+
+def test_server_that_cannot_upgrade_answers_501_and_says_which_can(ask):
+    response = ask("GET", "/ws/echo", HANDSHAKE)
+    assert response.status_code == 501
+    assert "server.py" in response.text
+    assert "Sec-WebSocket-Accept" not in response.headers
+
+
+class Server(SimpleHandler):
+    """The WSGI server of the standard library, as far as it goes without a socket."""
+
+    http_version = "1.1"
+    os_environ: ClassVar = {}
+
+    def log_exception(self, exc_info):
+        raise exc_info[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        answer
+        for answer in ANSWERS
+        # WSGI forbids "Connection: Upgrade" to applications, which a 426 needs; servers that know
+        # WebSocket let it pass.
+        if answer[3] != 426 and "?" not in answer[1]
+    ],
+)
+def test_application_keeps_to_wsgi(app, method, path, headers, status):
+    environ = {f"HTTP_{name.upper().replace('-', '_')}": headers[name] for name in headers}
+    environ |= {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": path}
+    environ |= {"SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": "", "HTTP_HOST": "localhost"}
+    setup_testing_defaults(environ)
+    output = io.BytesIO()
+    server = Server(io.BytesIO(), output, io.StringIO(), environ)
+    server.run(validator(app))
+    assert output.getvalue().startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_peer_that_went_away_during_the_handshake_is_no_fault_of_the_application(app):
+    def lose():
+        raise ConnectionLost("during the opening handshake: Broken pipe")
+
+    app.add_url_rule("/lose", view_func=lose)
+    environ = create_environ("/lose")
+    assert call(app, environ)[0] == 500
+    assert "Broken pipe" in environ[REFUSAL]
+
+
+def test_fault_of_the_application_is_told_without_its_details(app, ask):
+    def fail():
+        raise RuntimeError("a secret")
+
+    app.add_url_rule("/fail", view_func=fail)
+    response = ask("GET", "/fail")
+    assert response.status_code == 500
+    assert response.content_type == "text/plain; charset=utf-8"
+    assert "secret" not in response.text
+    assert "Content-Security-Policy" in response.headers
+
+
+def test_error_keeps_header_fields_of_its_own(app, ask):
+    assert set(ask("POST", "/ws/echo_display").allow) == {"GET", "HEAD", "OPTIONS"}

@@ -1,0 +1,357 @@
+"""Every option: its default, its environment name, its bounds, and who beats whom."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+
+import click
+import pytest
+
+from echo.net.limits import Limits
+from echo.protocol.handshake import Origin
+from echo.settings import Settings, add_options, options
+
+DEFAULTS = Settings(
+    host="127.0.0.1",
+    port=8000,
+    max_message_size=16_777_216,
+    max_connections=10_000,
+    receive_budget=268_435_456,
+    head_timeout=10.0,
+    keep_alive_timeout=100.0,
+    ping_interval=20.0,
+    ping_timeout=20.0,
+    close_timeout=10.0,
+    write_timeout=30.0,
+    shutdown_timeout=10.0,
+    subprotocols=(),
+    allowed_origins=(),
+    quiet=False,
+)
+
+#: Field, flag, environment name, a value as text, and what it becomes.
+OPTIONS = [
+    ("host", "--host", "HOST", "::1", "::1"),
+    ("port", "--port", "PORT", "8080", 8080),
+    ("max_message_size", "--max-message-size", "ECHO_MAX_MESSAGE_SIZE", "1024", 1024),
+    ("max_connections", "--max-connections", "ECHO_MAX_CONNECTIONS", "7", 7),
+    ("receive_budget", "--receive-budget", "ECHO_RECEIVE_BUDGET", "4096", 4096),
+    ("head_timeout", "--head-timeout", "ECHO_HEAD_TIMEOUT", "0.5", 0.5),
+    ("keep_alive_timeout", "--keep-alive-timeout", "ECHO_KEEP_ALIVE_TIMEOUT", "3", 3.0),
+    ("ping_interval", "--ping-interval", "ECHO_PING_INTERVAL", "0", 0.0),
+    ("ping_timeout", "--ping-timeout", "ECHO_PING_TIMEOUT", "0", 0.0),
+    ("close_timeout", "--close-timeout", "ECHO_CLOSE_TIMEOUT", "2.5", 2.5),
+    ("write_timeout", "--write-timeout", "ECHO_WRITE_TIMEOUT", "86400", 86_400.0),
+    ("shutdown_timeout", "--shutdown-timeout", "ECHO_SHUTDOWN_TIMEOUT", "0", 0.0),
+    ("subprotocols", "--subprotocol", "ECHO_SUBPROTOCOL", "chat", ("chat",)),
+    (
+        "allowed_origins",
+        "--allow-origin",
+        "ECHO_ALLOW_ORIGIN",
+        "https://page.example",
+        ("https://page.example",),
+    ),
+    ("quiet", "--quiet", "ECHO_QUIET", "1", True),
+]
+
+#: The options that take a value.
+VALUED = OPTIONS[:-1]
+
+#: Bad values that can stand on a command line and in the environment.
+BAD_VALUES = [
+    *(
+        ("--port", "PORT", value)
+        for value in ("-1", "65536", "http", "80.0", "0x50", "8 0", "1e3", "9" * 20)
+    ),
+    *(
+        ("--max-message-size", "ECHO_MAX_MESSAGE_SIZE", value)
+        for value in ("0", "-1", "16MiB", "1.5", "9223372036854775808", "inf")
+    ),
+    *(
+        (flag, f"ECHO_{flag[2:].upper().replace('-', '_')}", value)
+        for flag in ("--head-timeout", "--keep-alive-timeout", "--close-timeout", "--write-timeout")
+        for value in ("0", "-1", "86401", "nan", "inf", "soon")
+    ),
+    *(
+        (flag, f"ECHO_{flag[2:].upper().replace('-', '_')}", value)
+        for flag in ("--ping-interval", "--ping-timeout", "--shutdown-timeout")
+        for value in ("-1", "86401", "nan", "soon")
+    ),
+    *(
+        (flag, f"ECHO_{flag[2:].upper().replace('-', '_')}", value)
+        for flag in ("--max-connections", "--receive-budget")
+        for value in ("0", "-1", "1.5", "many")
+    ),
+    *(
+        ("--subprotocol", "ECHO_SUBPROTOCOL", value)
+        for value in ("a,b", "a/b", "caf\xe9", '"a"', "a=b", "chat a,b")
+    ),
+    *(
+        ("--allow-origin", "ECHO_ALLOW_ORIGIN", value)
+        for value in (
+            "null",
+            "page.example",
+            "https://page.example/",
+            "https://page.example/path",
+            "https://page.example:x",
+            "https://page.example:65536",
+            "https://me@page.example",
+            "https://[::1",
+            "**",
+            "*.example",
+            "https://*.page.example",
+            "https://page.example,*",
+            "https://page.example,https://other.example",
+            "https://page.example null",
+            "app://page.example",
+        )
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """An environment that says nothing about the service, to be filled by the test."""
+    for _, _, variable, _, _ in OPTIONS:
+        monkeypatch.delenv(variable, raising=False)
+    return monkeypatch
+
+
+def parse(*arguments: str) -> Settings:
+    """What a command line says, in the environment of the test."""
+    command = add_options(click.Command("server"))
+    return Settings.from_context(command.make_context("server", list(arguments)))
+
+
+def help_text() -> str:
+    """What --help shows, on one line."""
+    command = add_options(click.Command("server"))
+    return " ".join(command.get_help(click.Context(command)).split())
+
+
+def test_defaults():
+    assert parse() == Settings() == Settings.from_environment() == DEFAULTS
+
+
+def test_every_field_is_an_option_and_in_the_table():
+    assert [field.name for field in fields(Settings)] == [name for name, *_ in OPTIONS]
+    assert [(option.name, option.opts, option.envvar) for option in options()] == [
+        (name, [flag], variable) for name, flag, variable, _, _ in OPTIONS
+    ]
+
+
+@pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), OPTIONS)
+def test_option_sets_its_field(name, flag, variable, text, value):
+    arguments = [flag] if value is True else [flag, text]
+    assert parse(*arguments) == replace(DEFAULTS, **{name: value})
+
+
+@pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), OPTIONS)
+def test_environment_sets_its_field(environment, name, flag, variable, text, value):
+    environment.setenv(variable, text)
+    expected = replace(DEFAULTS, **{name: value})
+    if name == "port":
+        expected = replace(expected, host="0.0.0.0")
+    assert parse() == Settings.from_environment() == expected
+
+
+@pytest.mark.parametrize("stale", ["7", " no good / "])
+@pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), VALUED)
+def test_option_beats_the_environment(environment, name, flag, variable, text, value, stale):
+    environment.setenv(variable, stale)
+    assert getattr(parse(flag, text), name) == value
+
+
+def test_quiet_beats_an_environment_that_says_no(environment):
+    environment.setenv("ECHO_QUIET", "0")
+    assert parse("--quiet").quiet
+
+
+@pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), OPTIONS)
+def test_empty_variable_is_as_good_as_none(environment, name, flag, variable, text, value):
+    environment.setenv(variable, "")
+    assert parse() == Settings.from_environment() == DEFAULTS
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "text"),
+    [
+        *(bad for bad in BAD_VALUES if not bad[2].endswith(" null")),
+        ("--subprotocol", "ECHO_SUBPROTOCOL", ""),
+        ("--subprotocol", "ECHO_SUBPROTOCOL", "a b"),
+        ("--allow-origin", "ECHO_ALLOW_ORIGIN", ""),
+        ("--allow-origin", "ECHO_ALLOW_ORIGIN", "http://a.example http://b.example"),
+    ],
+)
+def test_bad_value_on_the_command_line_names_option_and_variable(flag, variable, text):
+    with pytest.raises(click.UsageError) as caught:
+        parse(flag, text)
+    message = caught.value.format_message()
+    assert f"'{flag}'" in message
+    assert f"'{variable}'" in message
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "text"),
+    [*BAD_VALUES, *(("--quiet", "ECHO_QUIET", value) for value in ("maybe", "2", "quiet"))],
+)
+def test_bad_value_in_the_environment_names_option_and_variable(environment, flag, variable, text):
+    environment.setenv(variable, text)
+    for read in (parse, Settings.from_environment):
+        with pytest.raises(click.UsageError) as caught:
+            read()
+        message = caught.value.format_message()
+        assert f"'{flag}'" in message
+        assert f"'{variable}'" in message
+        assert "\n" not in message
+        assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--prot", "1"], ["8080"], ["--port"], ["--max", "1"], ["--quiet=1"]]
+)
+def test_command_line_that_makes_no_sense_is_refused(arguments):
+    with pytest.raises(click.UsageError) as caught:
+        parse(*arguments)
+    assert arguments[0].partition("=")[0] in caught.value.format_message()
+
+
+@pytest.mark.parametrize("port", [0, 1, 80, 65535])
+def test_port_has_bounds(environment, port):
+    assert parse("--port", str(port)).port == port
+    environment.setenv("PORT", str(port))
+    assert parse().port == port
+
+
+@pytest.mark.parametrize("size", [1, 125, 126, 127, 65535, 65536, 65537, 2**63 - 1])
+def test_max_message_size_has_bounds(size):
+    settings = parse("--max-message-size", str(size))
+    assert settings.max_message_size == size
+    assert settings.limits().max_message_size == size
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "host"),
+    [
+        ({}, [], "127.0.0.1"),
+        ({}, ["--port", "80"], "127.0.0.1"),
+        ({"PORT": ""}, [], "127.0.0.1"),
+        ({"PORT": "80"}, [], "0.0.0.0"),
+        ({"PORT": "0"}, [], "0.0.0.0"),
+        ({"PORT": "80"}, ["--port", "81"], "0.0.0.0"),
+        ({"PORT": "80", "HOST": ""}, [], "0.0.0.0"),
+        ({"PORT": "80", "HOST": "::1"}, [], "::1"),
+        ({"PORT": "80", "HOST": "127.0.0.1"}, [], "127.0.0.1"),
+        ({"PORT": "80"}, ["--host", "::1"], "::1"),
+        ({"PORT": "80"}, ["--host", "127.0.0.1"], "127.0.0.1"),
+        ({"PORT": "80", "HOST": "::1"}, ["--host", "localhost"], "localhost"),
+        ({"HOST": "::1"}, [], "::1"),
+    ],
+)
+def test_default_host_is_local_unless_a_platform_sets_port(environment, variables, arguments, host):
+    for variable, value in variables.items():
+        environment.setenv(variable, value)
+    assert parse(*arguments).host == host
+    if not arguments:
+        assert Settings.from_environment().host == host
+
+
+def test_from_environment_does_not_look_at_the_command_line(environment):
+    environment.setattr("sys.argv", ["pytest", "--port", "1", "--nonsense"])
+    assert Settings.from_environment() == DEFAULTS
+
+
+@pytest.mark.parametrize("text", ["1", "true", "TRUE", "yes", "on", "t", "y"])
+def test_quiet_by_environment(environment, text):
+    environment.setenv("ECHO_QUIET", text)
+    assert parse().quiet is True
+
+
+@pytest.mark.parametrize("text", ["0", "false", "False", "no", "off", "f", "n", ""])
+def test_not_quiet_by_environment(environment, text):
+    environment.setenv("ECHO_QUIET", text)
+    assert parse().quiet is False
+
+
+def test_repeatable_options_keep_their_order():
+    settings = parse(
+        *("--subprotocol", "b", "--allow-origin", "http://b.example"),
+        *("--subprotocol", "a", "--allow-origin", "http://a.example"),
+    )
+    assert settings.subprotocols == ("b", "a")
+    assert settings.allowed_origins == ("http://b.example", "http://a.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "values"), [("b a", ("b", "a")), ("  b\t a ", ("b", "a")), ("b", ("b",)), ("  ", ())]
+)
+def test_repeatable_option_in_the_environment_is_separated_by_spaces(environment, text, values):
+    environment.setenv("ECHO_SUBPROTOCOL", text)
+    assert parse().subprotocols == values
+
+
+def test_repeated_option_replaces_the_values_of_the_environment(environment):
+    environment.setenv("ECHO_ALLOW_ORIGIN", "http://a.example http://b.example")
+    assert parse().allowed_origins == ("http://a.example", "http://b.example")
+    assert parse("--allow-origin", "http://c.example").allowed_origins == ("http://c.example",)
+
+
+def test_settings_are_frozen_and_have_names_for_everything():
+    settings = Settings()
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1
+    with pytest.raises(TypeError):
+        Settings("0.0.0.0")
+
+
+def test_policy_by_default_takes_any_subprotocol_and_no_foreign_origin():
+    handshake = Settings().handshake_policy()
+    assert handshake.subprotocols is None
+    assert handshake.origins == ()
+
+
+def test_policy_has_what_the_options_say():
+    policy = Settings(
+        subprotocols=("a", "b"),
+        allowed_origins=("https://Page.example", "http://[::1]:8000"),
+    ).handshake_policy()
+    assert policy.subprotocols == ("a", "b")
+    assert policy.origins == (
+        Origin("https", "page.example", 443),
+        Origin("http", "::1", 8000),
+    )
+
+
+def test_limits_are_what_the_options_say():
+    assert Settings().limits() == Limits()
+    limits = Settings(max_message_size=5, ping_interval=0.0, write_timeout=7.0).limits()
+    assert limits == Limits(max_message_size=5, ping_interval=0.0, write_timeout=7.0)
+
+
+@pytest.mark.parametrize("origins", [("*",), ("https://page.example", "*")])
+def test_policy_lets_all_origins_in_for_a_star(origins):
+    assert Settings(allowed_origins=origins).handshake_policy().origins is None
+
+
+@pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), OPTIONS)
+def test_help_shows_option_and_variable(name, flag, variable, text, value):
+    assert f" {flag} " in help_text()
+    assert f"env var: {variable}" in help_text()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "default: 127.0.0.1",
+        "default: 8000",
+        "default: 16777216",
+        "in bytes",
+        "0<=x<=65535",
+        "1<=x<=9223372036854775807",
+        "--subprotocol NAME",
+        "--allow-origin ORIGIN",
+        "0.0.0.0 by default where PORT is set",
+    ],
+)
+def test_help_shows_defaults_units_and_bounds(shown):
+    assert shown in help_text()
