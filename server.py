@@ -6,12 +6,14 @@ For WSGI tools ``app`` is the application, set up by the environment alone.
 import errno
 import sys
 from socket import gaierror
+from typing import TextIO, cast
 
 import click
+import gevent
 from flask import Flask
 
 from echo.app import create_app
-from echo.logs import LineLog, LogQueue, MessageLog, SilentMessageLog
+from echo.logs import ErrorLog, LineLog, LogQueue, MessageLog, SilentMessageLog
 from echo.net.http_server import HTTPServer
 from echo.settings import Settings, add_options
 
@@ -33,12 +35,15 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
     output, errors = LogQueue(sys.stdout), LogQueue(sys.stderr)
     message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
+    tracebacks = ErrorLog(errors)
     server = HTTPServer(
         (settings.host, settings.port),
         create_app(settings, message_log),
         LineLog(errors),
         settings.limits(),
+        tracebacks,
     )
+    gevent.get_hub().exception_stream = cast(TextIO, tracebacks)
     try:
         try:
             server.start()

@@ -130,6 +130,25 @@ class LineLog:
         self._put(str, line)
 
 
+class ErrorLog:
+    """A log of text in several lines, such as tracebacks; enough of a stream for what writes them.
+
+    Each line is marked, so that what a peer sent cannot pass for a line of another kind.
+    """
+
+    def __init__(self, queue: LogQueue) -> None:
+        self._put = queue.put
+
+    def write(self, text: str) -> None:
+        """Log the lines of a text. Never blocks."""
+        for line in text.split("\n"):
+            if line:
+                self._put("! {}".format, line)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
 class MessageLog:
     """The article's line for each message: ``ADDRESS sent: MESSAGE``."""
 

@@ -50,7 +50,7 @@ ANSWERS = [
     ("GET", "/ws/echo", {**HANDSHAKE, "Sec-WebSocket-Key": "short"}, 400),
     ("GET", "/ws/echo", {**HANDSHAKE, "Origin": "http://evil.example"}, 403),
     ("GET", "/ws/echo", {**HANDSHAKE, "Origin": "http://localhost"}, 501),
-    ("GET", "/ws/echo", {**HANDSHAKE, "Sec-WebSocket-Protocol": "a,,b"}, 400),
+    ("GET", "/ws/echo", {**HANDSHAKE, "Sec-WebSocket-Protocol": "a,b c"}, 400),
     ("HEAD", "/ws/echo", {}, 405),
     ("HEAD", "/ws/echo", HANDSHAKE, 405),
     ("POST", "/ws/echo", {}, 405),

@@ -5,11 +5,14 @@ read by HeadParser against deadlines, responses are written by Channel against a
 pywsgi keeps doing is what it does well: the WSGI side of a request.
 """
 
+from errno import EPIPE
 from io import BytesIO
 from time import monotonic
-from typing import Any, Final, TypeVar
+from traceback import format_exception
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from gevent import GreenletExit
 from gevent import socket as gevent_socket
 from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
@@ -28,7 +31,6 @@ LINGER: Final = 2.0
 _CGI_NAMES: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 
 Environ = dict[str, Any]
-Server = TypeVar("Server")
 
 
 class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket has no types
@@ -54,7 +56,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         """Answer requests until one of both sides has enough. Called by the server."""
         limits = self.server.limits
         try:
-            more = self._take_request(limits.head_timeout)
+            more = self._take_request()
             while more:
                 self.handle_one_response()
                 more = not self.close_connection and self._take_request(limits.keep_alive_timeout)
@@ -87,39 +89,37 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         else:
             self.channel.finish(LINGER)
 
-    def _read_head(self, timeout: float) -> RequestHead | None:
-        """Wait for a request; None at the end of the stream, or when none came in ``timeout``.
+    def _read_head(self, idle_timeout: float | None) -> RequestHead | None:
+        """Wait for the head of a request; None at the end of the stream.
 
-        Raises RequestError for a head that is not taken, RequestTimeout among them for one that
-        began and is not whole within Limits.head_timeout.
+        It may take Limits.head_timeout from its first byte. Before that byte an idle connection is
+        given ``idle_timeout`` seconds, then None is returned; the first request of a connection,
+        without one, must be whole within Limits.head_timeout from now. Raises RequestError for a
+        head that is not taken, RequestTimeout among them for one that is late.
         """
-        limits = self.server.limits
-        first = timeout == limits.head_timeout
-        deadline = monotonic() + timeout
+        head_timeout = self.server.limits.head_timeout
         head = self._parser.feed(b"")
-        begun = self._parser.started
-        if begun:
-            deadline = monotonic() + limits.head_timeout
+        idle = idle_timeout is not None and not self._parser.started
+        deadline = monotonic() + (idle_timeout if idle and idle_timeout else head_timeout)
         while head is None:
             try:
                 size = self.channel.receive(max(0.0, deadline - monotonic()))
             except TimeoutError:
-                if not (begun or first):
+                if idle:
                     return None
-                raise RequestTimeout(
-                    f"the request did not come within {limits.head_timeout:g} s"
-                ) from None
+                reason = f"the request did not come within {head_timeout:g} s"
+                raise RequestTimeout(reason) from None
             if not size:
                 return None
-            if not begun:
-                begun = True
-                deadline = min(deadline, monotonic() + limits.head_timeout)
+            if idle:
+                idle = False
+                deadline = monotonic() + head_timeout
             head = self._parser.feed(receive_buffer[:size])
         return head
 
-    def _take_request(self, timeout: float) -> bool:
+    def _take_request(self, idle_timeout: float | None = None) -> bool:
         """Wait for a request and make it the one to answer; False when none came. As _read_head."""
-        head = self._read_head(timeout)
+        head = self._read_head(idle_timeout)
         if head is None:
             return False
         self.requestline = head.line
@@ -157,7 +157,17 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     def _sendall(self, data: bytes) -> None:
         """Write a piece of the response; pywsgi calls it."""
-        self.response_length += self.channel.send([data], self.server.limits.write_timeout)
+        try:
+            self.response_length += self.channel.send([data], self.server.limits.write_timeout)
+        except TimeoutError as error:
+            # A peer that does not read is gone for pywsgi too.
+            raise BrokenPipeError(EPIPE, str(error)) from error
+
+    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
+        """Report what went wrong in the application, and answer 500; pywsgi calls it."""
+        if not issubclass(t, GreenletExit):
+            self.server.error_log.write("".join(format_exception(t, v, tb)))
+        self._send_error_response_if_possible(500)
 
     def log_request(self) -> None:
         """One line for each request; pywsgi calls it when the request is done."""

@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import signal
+from time import monotonic
 from typing import Any, Final, Protocol, TextIO, cast
 from wsgiref.types import WSGIApplication
 
@@ -35,6 +36,9 @@ _REFUSALS: Final = 32
 
 #: Seconds until the next attempt to accept, when there are no descriptors.
 _ACCEPT_PAUSE: Final = 0.5
+
+#: Seconds without such a failure until the next one is worth a line in the log again.
+_STARVING_SILENCE: Final = 60.0
 
 _NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -70,8 +74,12 @@ class HTTPServer(WSGIServer):
         application: WSGIApplication,
         log: LineWriter,
         limits: Limits | None = None,
+        errors: LineWriter | None = None,
     ) -> None:
-        """``address``: host and port to listen on, port 0 for any that is free."""
+        """``address``: host and port to listen on, port 0 for any that is free.
+
+        ``errors`` gets the tracebacks of the application's faults, by default the ``log`` does.
+        """
         self.limits = Limits() if limits is None else limits
         self.host, _ = address
         stream = cast(TextIO, log)  # of which pywsgi only calls write
@@ -81,17 +89,16 @@ class HTTPServer(WSGIServer):
             backlog=_BACKLOG,
             spawn=Pool(),
             log=stream,
-            error_log=stream,
+            error_log=cast(TextIO, errors or log),
             # pywsgi would ask the resolver for it, which can take seconds.
             environ={"SERVER_NAME": self.host},
         )
         self.budget = ReceiveBudget(self.limits.receive_budget)
-        self.capacity = min(
-            self.limits.max_connections, raise_descriptor_limit() - _SPARE_DESCRIPTORS
-        )
+        descriptors = raise_descriptor_limit() - _SPARE_DESCRIPTORS
+        self.capacity = max(1, min(self.limits.max_connections, descriptors))
         self._handlers: set[UpgradeHandler] = set()
         self._refusing = 0
-        self._starving = False
+        self._starved = -_STARVING_SILENCE
         self._stopping = False
         self._keepalive = Keepalive(self.limits.ping_interval, self.limits.ping_timeout)
         self._keeper: gevent.Greenlet[..., Any] | None = None
@@ -170,14 +177,13 @@ class HTTPServer(WSGIServer):
         except OSError as error:
             if error.errno not in _NO_DESCRIPTORS:
                 raise
-            if not self._starving:
-                self._starving = True
+            now = monotonic()
+            if now - self._starved >= _STARVING_SILENCE:
                 self.log.write(f"cannot accept connections for now: {error.strerror}")
+            self._starved = now
             self.stop_accepting()
             gevent.spawn_later(_ACCEPT_PAUSE, self._accept_again)
             return None
-        if accepted is not None:
-            self._starving = False
         return accepted
 
     def _accept_again(self) -> None:

@@ -6,7 +6,7 @@ This service takes no request bodies, so a head that announces one is refused to
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from echo.protocol.errors import (
@@ -43,8 +43,6 @@ _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([/?].*)?", re.IGNORECASE)
 #: last byte may be a carriage return whose line feed is still to come.
 _FORBIDDEN: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
-_END: Final = b"\r\n\r\n"
-
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
@@ -75,31 +73,35 @@ class RequestHead:
             for value in self.values("connection")
             for option in value.split(",")
         }
-        if self.version == "1.0":
-            return "keep-alive" in options
-        return "close" not in options
+        return "close" not in options and (self.version == "1.1" or "keep-alive" in options)
 
 
 class HeadParser:
     """Finds and checks the heads in the bytes that a client sends."""
 
-    __slots__ = ("_buffer", "_head", "_searched")
+    __slots__ = ("_buffer", "_empty_lines", "_fields", "_fields_size", "_line", "_searched")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._head = ""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be ready for the next head."""
+        self._empty_lines = 0
+        self._fields: list[tuple[str, str]] | None = None
+        self._fields_size = 0
+        self._line = ""
         self._searched = 0
 
     @property
     def line(self) -> str:
         """The last request line, as far as it has come: for the log."""
-        head = self._head or self._buffer[:MAX_REQUEST_LINE].decode("latin-1")
-        return head.split("\r\n")[0]
+        return self._line or self._buffer[:MAX_REQUEST_LINE].split(b"\r\n")[0].decode("latin-1")
 
     @property
     def started(self) -> bool:
         """Whether bytes of a head have come that is not whole yet."""
-        return bool(self._buffer)
+        return bool(self._buffer) or self._fields is not None
 
     def take_rest(self) -> bytes:
         """Give away the bytes behind the last head."""
@@ -115,58 +117,70 @@ class HeadParser:
         """
         buffer = self._buffer
         buffer += data
-        if not self._searched and buffer.startswith(b"\r\n"):
-            # RFC 9112, section 2.2: an empty line before a request is ignored.
-            del buffer[:2]
-        end = buffer.find(_END, max(0, self._searched - len(_END)))
-        size = end + len(_END) if end >= 0 else len(buffer)
-        self._check(size)
-        if end < 0:
-            self._searched = size
-            return None
-        self._head = buffer[:end].decode("latin-1")
-        del buffer[:size]
-        self._searched = 0
-        request = _parse(self._head)
-        self._head = ""
-        return request
+        while (end := buffer.find(b"\r\n", self._searched)) >= 0:
+            self._check(end + 2)
+            text = buffer[:end].decode("latin-1")
+            del buffer[: end + 2]
+            self._searched = 0
+            if self._take_line(text):
+                head = RequestHead(*_parse_request_line(self._line), tuple(self._fields or ()))
+                head = _checked(head)
+                self._begin()
+                return head
+        self._check(len(buffer))
+        # The last byte may be the first of a line end.
+        self._searched = max(0, len(buffer) - 1)
+        return None
 
     def _check(self, size: int) -> None:
-        """Check the first ``size`` bytes, whose beginning has been checked before."""
+        """Check the first ``size`` bytes: the next line, or what is there of it."""
         buffer = self._buffer
-        if _FORBIDDEN.search(buffer, max(0, self._searched - 2), size):
+        if _FORBIDDEN.search(buffer, self._searched, size):
             raise MalformedRequest(
                 "the head has a control character or a line end that is not CRLF"
             )
-        line_end = buffer.find(b"\r\n", 0, min(size, MAX_REQUEST_LINE + 2))
-        if line_end < 0 and size > MAX_REQUEST_LINE:
-            raise RequestLineTooLong(f"a request line may have {MAX_REQUEST_LINE} bytes")
-        if line_end >= 0:
-            if size - line_end > MAX_FIELDS_SIZE + len(_END):
-                raise HeadTooLarge(f"the header fields may have {MAX_FIELDS_SIZE} bytes")
-            if buffer.count(b"\r\n", line_end + 2, size) > MAX_FIELDS + 1:
-                raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
+        end = size - (2 if buffer.endswith(b"\r\n", 0, size) else buffer.endswith(b"\r", 0, size))
+        if self._fields is None:
+            if end > MAX_REQUEST_LINE:
+                raise RequestLineTooLong(f"a request line may have {MAX_REQUEST_LINE} bytes")
+        elif end and self._fields_size + end + 2 > MAX_FIELDS_SIZE:
+            raise HeadTooLarge(f"the header fields may have {MAX_FIELDS_SIZE} bytes")
 
-
-def _parse(head: str) -> RequestHead:
-    """Read a head, without the empty line that ends it. Raises RequestError."""
-    line, *lines = head.split("\r\n")
-    request_line = _REQUEST_LINE.fullmatch(line)
-    if request_line is None:
-        raise MalformedRequest("the request line is not 'METHOD TARGET HTTP/1.1'")
-    method, target, version = request_line.groups()
-    fields = []
-    for text in lines:
+    def _take_line(self, text: str) -> bool:
+        """Take the next line of a head, without its line end; whether it ends the head."""
+        if self._fields is None:
+            # RFC 9112, section 2.2: an empty line before a request is ignored.
+            if not text and not self._empty_lines:
+                self._empty_lines = 1
+                return False
+            self._line = text
+            _parse_request_line(text)
+            self._fields = []
+            return False
+        if not text:
+            return True
         field = _FIELD.fullmatch(text)
         if field is None:
             raise MalformedRequest(f"{text[:40]!r} is not a header field 'Name: value'")
-        fields.append((field[1], field[2]))
-    if len(fields) > MAX_FIELDS:
-        raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
-    request = RequestHead(line, method, target, version, tuple(fields))
-    _check_body(request)
-    target = _checked_target(request, _checked_host(request))
-    return RequestHead(line, method, target, version, request.fields)
+        if len(self._fields) == MAX_FIELDS:
+            raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
+        self._fields.append((field[1], field[2]))
+        self._fields_size += len(text) + 2
+        return False
+
+
+def _parse_request_line(text: str) -> tuple[str, str, str, str]:
+    """The line itself, the method, the target and the version. Raises MalformedRequest."""
+    line = _REQUEST_LINE.fullmatch(text)
+    if line is None:
+        raise MalformedRequest("the request line is not 'METHOD TARGET HTTP/1.1'")
+    return text, line[1], line[2], line[3]
+
+
+def _checked(head: RequestHead) -> RequestHead:
+    """A head whose fields do not contradict each other. Raises RequestError."""
+    _check_body(head)
+    return replace(head, target=_checked_target(head, _checked_host(head)))
 
 
 def _check_body(request: RequestHead) -> None:

@@ -90,8 +90,8 @@ def test_a_flood_lets_another_have_its_turn_each_time(serve):
     positions = [position for position, name in enumerate(order) if name == "calm"]
     gaps = [after - before for before, after in pairwise(positions)]
     assert len(positions) == 50
-    # One turn while the message is on its way, one while it is parsed, one for good measure.
-    assert max(gaps) <= 3 * (TURN + 1)
+    # A turn for each time that the loop comes round until a message has gone there and back.
+    assert max(gaps) <= 5 * (TURN + 1)
 
 
 def test_busy_connections_take_turns(serve):

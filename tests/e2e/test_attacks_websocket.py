@@ -1,0 +1,256 @@
+"""Attacks behind the opening handshake, each with the exact answer that it gets."""
+
+import re
+import select
+import struct
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.raw_client import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close_frame,
+    frame,
+    frame_header,
+    open_websocket,
+)
+from tests.e2e.server_process import DEADLINE
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.fixture
+def stack():
+    with ExitStack() as stack:
+        yield stack
+
+
+def memory(server):
+    """The resident memory of a server's process, in bytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def read_failure(client):
+    """Read a close frame with a reason and the end of the stream; the code and the reason."""
+    opcode, payload, _, _ = client.read_frame()
+    assert opcode == CLOSE
+    client.read_end()
+    code, reason = struct.unpack("!H", payload[:2])[0], payload[2:]
+    assert 0 < len(reason) <= 123
+    return code, reason.decode()
+
+
+def assert_echoes(client, text="healthy"):
+    client.send(frame(TEXT, text))
+    assert client.read_frame() == Frame(TEXT, text.encode())
+
+
+# ---- Lengths
+
+
+LENGTHS = {
+    "2^62": (frame_header(BINARY, 1 << 62), 1009),
+    "2^62 of text, not the last": (frame_header(TEXT, 1 << 62, fin=False), 1009),
+    "2^63 - 1": (frame_header(BINARY, (1 << 63) - 1), 1009),
+    "the top bit": (frame_header(BINARY, 1 << 63), 1002),
+    "all bits": (frame_header(TEXT, (1 << 64) - 1), 1002),
+    "2^62 behind a byte": (
+        frame(TEXT, "x", fin=False) + frame_header(CONTINUATION, 1 << 62),
+        1009,
+    ),
+}
+#: More valid traffic than one receive and any turn take: its echoes come all, and before.
+VALID = frame(BINARY, bytes(range(256)) * 64) * 64
+
+
+@pytest.mark.parametrize("how", ["in one go", "byte by byte", "behind 1 MiB"])
+@pytest.mark.parametrize(("header", "code"), LENGTHS.values(), ids=LENGTHS)
+def test_a_length_beyond_all_measure_is_answered_at_once(echo_server, header, code, how):
+    with open_websocket(echo_server) as client:
+        if how == "byte by byte":
+            client.send_each_byte(header)
+        elif how == "in one go":
+            client.send(header)
+        else:
+            client.send(VALID, header)
+            for _ in range(64):
+                same = client.read_frame() == Frame(BINARY, bytes(range(256)) * 64)
+                assert same
+        assert read_failure(client)[0] == code
+
+
+# ---- Memory
+
+
+def test_zero_length_fragments_take_no_memory(start_server):
+    server = start_server("--quiet")
+    count = 200_000
+    with open_websocket(server) as client:
+        assert_echoes(client)
+        client.send(frame(TEXT, fin=False), frame(CONTINUATION, fin=False) * 20_000)
+        client.send(frame(PING, "so far"))
+        assert client.read_frame() == Frame(PONG, b"so far")
+        before = memory(server)
+        client.send(frame(CONTINUATION, fin=False) * count)
+        client.send(frame(PING, "so far"))
+        assert client.read_frame() == Frame(PONG, b"so far")
+        assert memory(server) - before < 4 * MEBIBYTE
+        client.send(frame(CONTINUATION))
+        assert client.read_frame() == Frame(TEXT, b"")
+        assert_echoes(client)
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_announced_messages_take_no_memory(start_server, stack, opcode):
+    """Of 16 MiB each, 1,600 together: what counts is what has come."""
+    server = start_server("--quiet")
+    healthy = stack.enter_context(open_websocket(server))
+    peers = [stack.enter_context(open_websocket(server)) for _ in range(100)]
+    for peer in peers:
+        peer.send(frame(PING, "here"))
+        assert peer.read_frame() == Frame(PONG, b"here")
+    before = memory(server)
+    header = frame_header(opcode, 16 * MEBIBYTE)
+    for peer in peers:
+        peer.send(header, b"x"[:1])
+    for _ in range(20):
+        for peer in peers:
+            peer.send(b"\xdb")  # unmasked something, whatever the text
+        assert_echoes(healthy)
+    assert memory(server) - before < 8 * MEBIBYTE
+
+
+REFUSED = "the server has too many unfinished messages"
+
+
+def test_unfinished_messages_have_a_budget_in_sum(start_server):
+    server = start_server("--quiet", "--receive-budget", "100000")
+    half = frame_header(BINARY, 120_000, key=bytes(4)) + bytes(60_000)
+    fragment = frame(TEXT, "x" * 60_000, fin=False)
+    with open_websocket(server) as first, open_websocket(server) as healthy:
+        first.send(fragment, frame(PING))
+        assert first.read_frame() == Frame(PONG, b"")
+        with open_websocket(server) as second:
+            second.send(half)
+            assert read_failure(second) == (1013, REFUSED)
+        assert second.log_line() == f"closed: 1013 ({REFUSED}), ended by the server"
+        assert_echoes(healthy)
+        first.send(frame(CONTINUATION, "y" * 40_000))  # exactly the budget
+        assert first.read_frame() == Frame(TEXT, b"x" * 60_000 + b"y" * 40_000)
+        with open_websocket(server) as third:  # there is room again
+            third.send(fragment, frame(PING))
+            assert third.read_frame() == Frame(PONG, b"")
+        assert third.log_line().startswith("closed: 1006 ")
+        first.send(fragment, frame(CONTINUATION))  # and again, as the third has left
+        assert first.read_frame() == Frame(TEXT, b"x" * 60_000)
+
+
+def test_half_a_frame_counts_as_far_as_it_has_come(start_server):
+    server = start_server("--quiet", "--receive-budget", "100000")
+    with open_websocket(server) as one, open_websocket(server) as other:
+        for client in (one, other):
+            client.send(frame_header(BINARY, 120_000, key=bytes(4)), bytes(60_000))
+        (sock,), _, _ = select.select([one.sock, other.sock], [], [], DEADLINE)
+        refused, lucky = (one, other) if sock is one.sock else (other, one)
+        assert read_failure(refused) == (1013, REFUSED)
+        refused.sock.close()
+        assert refused.log_line() == f"closed: 1013 ({REFUSED}), ended by the server"
+        lucky.send(bytes(30_000))
+        lucky.send_end()
+        lucky.read_end()
+        assert lucky.log_line().startswith("closed: 1006 ")
+
+
+def test_who_was_refused_holds_nothing_while_it_lingers(start_server):
+    """A peer that is told 1013 and stays connected leaves its memory to others at once."""
+    server = start_server("--quiet", "--receive-budget", "100000", "--close-timeout", "1000")
+    fragment = frame(BINARY, bytes(90_000), fin=False)
+    with open_websocket(server) as greedy, open_websocket(server) as healthy:
+        greedy.send(fragment, frame(CONTINUATION, bytes(20_000), fin=False))
+        assert read_failure(greedy)[0] == 1013
+        healthy.send(fragment, frame(CONTINUATION, b"end"))
+        assert healthy.read_frame() == Frame(BINARY, bytes(90_000) + b"end")
+
+
+# ---- Times
+
+
+def test_a_quiet_peer_is_pinged_and_closed(start_server):
+    server = start_server(
+        "--quiet", "--ping-interval", "0.1", "--ping-timeout", "0.2", "--close-timeout", "0.2"
+    )
+    with open_websocket(server) as client:
+        assert client.read_frame() == Frame(PING, b"")
+        assert read_failure(client) == (1011, "no answer to a ping in 0.2 s")
+        client.sock.close()
+        line = client.log_line()
+    assert line == "closed: 1011 (no answer to a ping in 0.2 s), ended by the server"
+
+
+def test_who_never_answers_the_close_is_aborted(start_server):
+    options = ("--ping-interval", "0.1", "--ping-timeout", "0.1", "--close-timeout", "0.2")
+    server = start_server("--quiet", *options)
+    with open_websocket(server) as client:
+        assert client.read_frame() == Frame(PING, b"")
+        assert client.read_close() == 1011
+        assert client.log_line().startswith("closed: 1011 ")  # though it is still there
+
+
+def test_who_does_not_read_is_aborted_and_others_go_on(start_server):
+    server = start_server("--quiet", "--write-timeout", "0.5")
+    with open_websocket(server, receive_buffer=4096) as stuck, open_websocket(server) as healthy:
+        stuck.send(frame(BINARY, bytes(16 * MEBIBYTE)))
+        count = 0
+        while not server.stderr.matching(rf"^{stuck.address} closed: 1006 "):
+            count += 1
+            assert_echoes(healthy, f"{count}")
+        assert len(server.stderr.lines) == 1
+
+
+# ---- The one line
+
+FIGURES = r", after \d+\.\d{3} s, in (\d+) messages (\d+) bytes, out (\d+) messages (\d+) bytes"
+
+ENDS = {
+    "its own close": (close_frame(1000, b"bye"), r"1000 \(bye\), ended by the peer"),
+    "close without a code": (close_frame(), r"1005, ended by the peer|1005 \(.*\), ended by .*"),
+    "a violation": (frame(3), r"1002 \(.+\), ended by the server"),
+    "no text": (frame(TEXT, b"\xff"), r"1007 \(.+\), ended by the server"),
+    "too big": (frame_header(BINARY, 1 << 62), r"1009 \(.+\), ended by the server"),
+    "gone": (b"", r"1006 \(.+\), ended by .+"),
+    "gone in a frame": (frame(TEXT, "x" * 90)[:50], r"1006 \(.+\), ended by .+"),
+    "line breaks": (
+        close_frame(1000, "a\r\nb \x1b[31m \u202e \x9b \x07".encode()),
+        r"1000 \([!-~ ]*\), ended by the peer",
+    ),
+}
+
+
+@pytest.mark.parametrize(("end", "pattern"), ENDS.values(), ids=ENDS)
+def test_one_line_for_each_end(echo_server, end, pattern):
+    position = echo_server.stderr.position
+    with open_websocket(echo_server) as client:
+        sent = frame(TEXT, "one") + frame(BINARY, "four")
+        client.send(sent, end)
+        assert client.read_frame() == Frame(TEXT, b"one")
+        assert client.read_frame() == Frame(BINARY, b"four")
+        client.send_end()
+        if end and not end.startswith(frame_header(TEXT, 90)[:2]):
+            assert client.read_frame().opcode == CLOSE
+        client.read_end()
+    client.log_line()  # exactly one
+    (line,) = echo_server.stderr.matching(rf"^{re.escape(client.address)} ", position)
+    match = re.fullmatch(rf"{re.escape(client.address)} closed: (?:{pattern}){FIGURES}", line)
+    assert match, line
+    messages_in, bytes_in, messages_out, bytes_out = map(int, match.groups())
+    assert (messages_in, messages_out) == (2, 2)
+    assert bytes_in == len(sent) + len(end)
+    assert 11 <= bytes_out <= 11 + 4 + 123
