@@ -74,23 +74,27 @@ def used_once(port: int) -> socket.socket:
 
 def is_open(sock: socket.socket) -> bool:
     """Whether the server has not ended the connection."""
+    sock.setblocking(False)
     try:
-        return sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        return sock.recv(1, socket.MSG_PEEK) != b""
     except BlockingIOError:
         return True
 
 
 def memory(port: int, pid: int, count: int) -> dict[str, float]:
-    """KiB that each of ``count`` connections adds to the server, after one message on each."""
+    """KiB that a connection adds to a server that has up to ``count``, after one message on each.
+
+    The first WARM_UP connections do not count: with them comes what a server makes only once.
+    """
     sockets = [used_once(port) for _ in range(WARM_UP)]
     time.sleep(SETTLE)
     before = resident_kib(pid)
-    sockets += [used_once(port) for _ in range(count)]
+    sockets += [used_once(port) for _ in range(count - WARM_UP)]
     time.sleep(SETTLE)
     after = resident_kib(pid)
     if not all(map(is_open, sockets)):
         raise SystemExit("idle.py: the server closed idle connections")
-    return {"connections": count, "kib": (after - before) / count}
+    return {"connections": count, "kib": (after - before) / (count - WARM_UP)}
 
 
 def cycle(port: int, *, cut: bool) -> None:

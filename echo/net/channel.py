@@ -109,9 +109,15 @@ class Channel:
         return len(data) + len(last)
 
     def give_way(self) -> None:
-        """Let the other greenlets run that can, and go on."""
-        self._hub.loop.run_callback(self._wake)
-        self._park()
+        """Let the other greenlets run that can, those with new input too, and go on."""
+        # Unlike a callback, a timer waits until the loop has looked at the sockets.
+        timer = self._hub.loop.timer(0.0)
+        timer.start(self._wake)
+        try:
+            self._park()
+        finally:
+            timer.stop()
+            timer.close()
 
     def interrupt(self) -> None:
         """Make ``receive`` raise Interrupted: the call that waits, or else the next one."""

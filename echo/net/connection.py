@@ -55,6 +55,7 @@ class Connection:
         subprotocol: the one that was negotiated, or None.
         ended: how the connection ended; None while it lives.
         heard: set whenever bytes arrive; whoever watches the connection clears it.
+        pinged: whether the ping that was asked for by ping_soon has been written.
         began: when it began, by the monotonic clock.
         messages_in, messages_out, bytes_in, bytes_out: data messages so far, and bytes on the wire.
     """
@@ -76,6 +77,7 @@ class Connection:
         "messages_in",
         "messages_out",
         "peer",
+        "pinged",
         "subprotocol",
     )
 
@@ -94,6 +96,7 @@ class Connection:
         self.subprotocol = subprotocol
         self.ended: ConnectionClosed | None = None
         self.heard = True
+        self.pinged = False
         self.began = monotonic()
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self._channel = channel
@@ -157,6 +160,7 @@ class Connection:
         """Ask the owner to send a ping. May be called by any greenlet of the thread."""
         if self.ended is None:
             self._ping_request = True
+            self.pinged = False
             self._channel.interrupt()
 
     def close(
@@ -256,6 +260,7 @@ class Connection:
         elif self._ping_request:
             self._ping_request = False
             self.ping()
+            self.pinged = True
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
         """7.1.7. Fail the WebSocket Connection."""
@@ -282,6 +287,8 @@ class Connection:
         promised = bool(self._queue)
         self._queue.append(last)
         self.ended = ended
+        if not isinstance(ended, ClosedByServer):
+            self._let_go()
         deadline = monotonic() + timeout
         try:
             self.bytes_out += self._channel.send(self._queue, timeout)
@@ -293,6 +300,7 @@ class Connection:
                 # Answers were on their way that the peer cannot have got.
                 self.ended = ended = ConnectionLost(_reason(error))
         else:
+            self._let_go()
             self._channel.finish(deadline - monotonic())
         finally:
             self._let_go()
@@ -310,6 +318,7 @@ class Connection:
             if self._parser.failure is not None or left <= 0:
                 return
             if self._parser.more:
+                self._channel.give_way()
                 self._take(b"", 0)
                 continue
             size = self._channel.receive(left, interruptible=False)

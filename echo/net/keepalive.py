@@ -26,7 +26,8 @@ class Keepalive:
         """
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
-        # Since when a connection is quiet, and when it was pinged for it, 0 for not yet.
+        # Since when a connection is quiet, and when it was pinged for it, 0 for not yet. A ping
+        # waits behind what its connection is writing, and counts from when it has been written.
         self._quiet: dict[Connection, tuple[float, float]] = {}
 
     def watch(self, connection: Connection) -> None:
@@ -54,6 +55,8 @@ class Keepalive:
                 if now - since >= self._ping_interval:
                     self._quiet[connection] = (since, now)
                     connection.ping_soon()
+            elif not connection.pinged:
+                self._quiet[connection] = (since, now)
             elif self._ping_timeout and now - pinged >= self._ping_timeout:
                 over.append(connection)
                 connection.close_soon(

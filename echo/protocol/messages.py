@@ -184,7 +184,7 @@ class MessageParser:
                     position = _take_short_messages(
                         data, position, size, self._longest_short, events
                     )
-                if position < size:
+                if position < min(size, TURN_SIZE):
                     position = self._take_frame(data, position, size, events)
         except ProtocolViolation as violation:
             # Without its traceback, which would keep all that was being parsed.
