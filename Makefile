@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: run test lint format clean
+.PHONY: run test fuzz lint format bench bench-quick clean
 
 run: $(VENV)/run ## Start the server on port 8000.
 	$(BIN)/python server.py
@@ -14,6 +14,16 @@ run: $(VENV)/run ## Start the server on port 8000.
 test: $(VENV)/test lint ## Every test, with branch coverage.
 	@command -v chromium >/dev/null || ($(APT) update && $(APT) install -y chromium)
 	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term
+
+fuzz: $(VENV)/test ## The random tests for longer: more streams, more resets.
+	ECHO_TEST_EXAMPLES=20000 ECHO_TEST_RESETS=20000 $(BIN)/python -m pytest -n 4 --timeout 3600 \
+		tests/protocol tests/e2e/test_resets.py -k "properties or any or reset"
+
+bench: $(VENV)/run ## Measure this service beside others, and write bench/RESULTS.md.
+	$(PYTHON) bench/run.py
+
+bench-quick: $(VENV)/run ## The same, less of it, in two minutes.
+	$(PYTHON) bench/run.py --quick
 
 lint: $(VENV)/test ## Style, types, and which file may import which.
 	$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from echo.handlers import Handlers
+from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.net.http_handler import REFUSAL
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
@@ -102,5 +102,8 @@ def _nobody_to_answer(error: ConnectionLost) -> ResponseReturnValue:
 
 
 def _add_security_headers(response: Response) -> Response:
+    """Say what a browser may do with what it got."""
+    if response is UPGRADED:
+        return response
     response.headers.update(_SECURITY_HEADERS)
     return response

@@ -1,13 +1,26 @@
 """The article's two handlers: the echo and the page to try it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from echo.logs import MessageLog
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy
+
+
+class _Upgraded(Response):
+    """What a view returns whose request became a WebSocket: nothing is left to be sent."""
+
+    def __call__(self, *_: Any) -> Iterable[bytes]:
+        """As a WSGI application, without the work of making a response that goes nowhere."""
+        return ()
+
+
+UPGRADED: Final = _Upgraded(status=101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +37,7 @@ class Handlers:
                 kind, message = connection.read_message()
                 self.message_log.write(connection.peer, kind, message)
                 connection.write_message(kind, message)
-        return ""
+        return UPGRADED
 
     def echo_display(self) -> ResponseReturnValue:
         """``/ws/echo_display``: the page that talks to ``/ws/echo``."""

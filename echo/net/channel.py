@@ -69,6 +69,7 @@ class Channel:
         Returns how many; 0 at the end of the stream. Raises OSError, TimeoutError among them when
         nothing came within ``timeout`` seconds; and Interrupted, unless that is to wait.
         """
+        deadline = 0.0 if timeout is None else monotonic() + timeout
         while True:
             if self._interrupted and interruptible:
                 self._interrupted = False
@@ -78,8 +79,7 @@ class Channel:
             if timeout is None:
                 self._park()
             else:
-                with _deadline(timeout):
-                    self._park()
+                self._park_until(deadline, timeout)
             try:
                 return self._sock.recv_into(receive_buffer)
             except BlockingIOError:
@@ -116,7 +116,6 @@ class Channel:
         try:
             self._park()
         finally:
-            timer.stop()
             timer.close()
 
     def interrupt(self) -> None:
@@ -129,8 +128,10 @@ class Channel:
 
         Closing a socket with input unread makes the kernel send a reset, which can overtake and
         destroy what was just written. So the input is read and thrown away, for at most
-        ``timeout`` seconds.
+        ``timeout`` seconds. Does nothing when the channel is closed.
         """
+        if self._sock.fileno() < 0:
+            return
         deadline = monotonic() + timeout
         self._end_output()
         try:
@@ -165,11 +166,14 @@ class Channel:
 
     def _send_some(self, rest: memoryview, timeout: float | None) -> int:
         """Wait until the socket takes some bytes; returns how many."""
-        with _deadline(timeout):
-            while True:
+        deadline = 0.0 if timeout is None else monotonic() + timeout
+        while True:
+            if timeout is None:
                 self._park()
-                with suppress(BlockingIOError):
-                    return self._sock.send(rest)
+            else:
+                self._park_until(deadline, timeout)
+            with suppress(BlockingIOError):
+                return self._sock.send(rest)
 
     def _end_output(self) -> None:
         """Tell the peer that no more comes; a peer that is gone need not be told."""
@@ -183,6 +187,22 @@ class Channel:
             _switch_to(self._hub)
         finally:
             self._parked = False
+
+    def _park_until(self, deadline: float, timeout: float) -> None:
+        """Park until something wakes this greenlet, at the latest at ``deadline``.
+
+        Raises TimeoutError when that has passed already, by the monotonic clock; ``timeout``, the
+        seconds that it was away, is for the message.
+        """
+        left = deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError(f"nothing happened for {timeout} s")
+        timer = self._hub.loop.timer(left)
+        timer.start(self._wake, update=True)
+        try:
+            self._park()
+        finally:
+            timer.close()
 
     def _wake(self) -> None:
         """Called by the hub: go on with the greenlet if it is parked here."""
@@ -206,8 +226,3 @@ class Channel:
     def _stop_reading(self) -> None:
         self._reading = False
         self._reader.stop()
-
-
-def _deadline(timeout: float | None) -> gevent.Timeout:
-    """A context that raises TimeoutError after ``timeout`` seconds; None for never."""
-    return gevent.Timeout(timeout, TimeoutError(f"nothing happened for {timeout} s"))

@@ -32,6 +32,9 @@ _CGI_NAMES: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 
 Environ = dict[str, Any]
 
+#: The input of every request: no request has a body here.
+_NO_BODY: Final = Input(BytesIO(), 0)  # type: ignore[arg-type]
+
 
 class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket has no types
     """Serves the requests of one connection, one after the other."""
@@ -43,7 +46,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         self.client_address = address
         self.server = server
         self.channel = Channel(sock)
-        self.wsgi_input = Input(BytesIO(), 0)  # type: ignore[arg-type]
+        self.wsgi_input = _NO_BODY
         self._parser = HeadParser()
 
     @property

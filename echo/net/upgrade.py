@@ -26,6 +26,16 @@ from echo.protocol.http_head import RequestHead
 #: Where a request's environ has the handler that serves it.
 _HANDLER: Final = "echo.handler"
 
+#: What of a request's environ nobody asks for behind the opening handshake.
+_HANDSHAKE_ONLY: Final = (
+    "HTTP_SEC_WEBSOCKET_EXTENSIONS",
+    "HTTP_SEC_WEBSOCKET_KEY",
+    "HTTP_SEC_WEBSOCKET_PROTOCOL",
+    "HTTP_SEC_WEBSOCKET_VERSION",
+    "HTTP_CONNECTION",
+    "HTTP_UPGRADE",
+)
+
 
 def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
     """Answer the request's opening handshake with 101 and give its WebSocket (RFC 6455, 4.2).
@@ -131,8 +141,8 @@ class UpgradeHandler(HTTPHandler):
     def _let_go(self, environ: Environ) -> None:
         """Drop what only HTTP needs: a connection is idle most of its life, and there are many."""
         self.response_headers = None
-        for name in [name for name in environ if name.startswith("HTTP_SEC_WEBSOCKET_")]:
-            del environ[name]
+        for name in _HANDSHAKE_ONLY:
+            environ.pop(name, None)
 
 
 def _ignore(data: bytes) -> None:

@@ -177,8 +177,16 @@ def test_woken_for_nothing_it_waits_on(pair, kind):
     watcher = gevent.get_hub().loop.io(thief.fileno(), 1, priority=2)
     watcher.start(lambda: stolen.append(thief.recv(100)) or watcher.stop())
     channel = Channel(sock)
+
+    def send_again():
+        while not stolen:
+            gevent.sleep(0)
+        gevent.idle()
+        gevent.idle()
+        peer.send(b"kept")
+
     peer.send(b"stolen")
-    sender = gevent.spawn_later(0.01, peer.send, b"kept")
+    sender = gevent.spawn(send_again)
     assert receive(channel) == b"kept"
     assert stolen == [b"stolen"]
     sender.join()

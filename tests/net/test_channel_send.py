@@ -177,11 +177,14 @@ def without_filling(data):
 
 
 @pytest.mark.parametrize("kind", ["unix"])  # what TCP has sent makes room a little later
-def test_a_send_to_a_full_socket_waits(stuffed):
-    sending, peer = stuffed([b"at ", b"last"], fill_first=True)
+@pytest.mark.parametrize(
+    "pieces", [[b"at ", b"last"], [b"header", bytes(300_000)], [bytes(300_000), b"tail"]]
+)
+def test_a_send_to_a_full_socket_waits(stuffed, pieces):
+    sending, peer = stuffed(pieces, fill_first=True)
     gevent.idle()
     assert not sending.ready()
-    assert without_filling(peer.read_to_end()) == b"at last"
+    assert identical(without_filling(peer.read_to_end()), b"".join(pieces))
     sending.get(timeout=DEADLINE)
 
 

@@ -11,6 +11,7 @@ from echo.protocol.errors import ProtocolViolation
 from echo.protocol.messages import Event
 from echo.protocol.rfc6455 import SENDABLE_CLOSE_CODES, Opcode
 from tests.protocol.wire import (
+    EXAMPLES,
     MODEST,
     Outcome,
     byte_by_byte,
@@ -22,7 +23,7 @@ from tests.protocol.wire import (
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 
-MORE = settings(MODEST, max_examples=200)
+MORE = settings(MODEST, max_examples=3 * EXAMPLES)
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Stream = tuple[bytes, list[Event]]

@@ -1,5 +1,6 @@
 """What the tests of the protocol share: lengths, frames made by hand, every way to cut a stream."""
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -19,7 +20,11 @@ KEY = bytes.fromhex("37fa213d")
 LIMIT = 1 << 20
 
 #: Settings of the property tests.
-MODEST = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+#: Few examples in the ordinary run; `make fuzz` asks for more.
+EXAMPLES = int(os.environ.get("ECHO_TEST_EXAMPLES", "60"))
+MODEST = settings(
+    deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow]
+)
 
 #: Above this many bytes a stream is cut at its ends and here and there, not everywhere.
 _CUT_EVERYWHERE = 700
