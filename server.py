@@ -4,6 +4,7 @@ For WSGI tools ``app`` is the application, set up by the environment alone.
 """
 
 import errno
+import gc
 import sys
 from socket import gaierror
 from typing import TextIO, cast
@@ -44,6 +45,9 @@ def serve(settings: Settings) -> None:
         tracebacks,
     )
     gevent.get_hub().exception_stream = cast(TextIO, tracebacks)
+    # What is loaded now stays to the end: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     try:
         try:
             server.start()

@@ -90,15 +90,15 @@ LOADS = {
     "text": Load("64 x 1 x 64, ASCII text", "off", echo(64, 1, 64, "text"), PAIR),
     "deep": Load("64 x 32 x 64", "off", echo(64, 32, 64), EVERYONE, PAIR),
     "deep-log": Load("64 x 32 x 64", "on", echo(64, 32, 64, "text"), PAIR),
-    "4k": Load("16 x 1 x 4,096", "ours", echo(16, 1, 4096), EVERYONE, PAIR),
+    "4k": Load("16 x 1 x 4,096", "off", echo(16, 1, 4096), EVERYONE, PAIR),
     "text-4k": Load(
-        "16 x 1 x 4,096, text of two-byte characters", "ours", echo(16, 1, 4096, "text2"), PAIR
+        "16 x 1 x 4,096, text of two-byte characters", "off", echo(16, 1, 4096, "text2"), PAIR
     ),
-    "64k": Load("16 x 1 x 65,536", "ours", echo(16, 1, 65536), EVERYONE, ("ours", "go", "stock")),
+    "64k": Load("16 x 1 x 65,536", "off", echo(16, 1, 65536), EVERYONE, ("ours", "go", "stock")),
     "1m": Load(
         # Without gevent-websocket as it comes, which echoes a handful of these a second.
         "4 x 1 x 1,048,576",
-        "ours",
+        "off",
         echo(4, 1, 1048576),
         ("ours", "go", *PYTHON_PEERS, "raw"),
         PAIR,

@@ -6,7 +6,8 @@ This service takes no request bodies, so a head that announces one is refused to
 """
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from echo.protocol.errors import (
@@ -53,6 +54,7 @@ class RequestHead:
         method, target: its parts; of a target in absolute form only the path and the query.
         version: ``1.0`` or ``1.1``.
         fields: names and values in their order and case.
+        values: the values of the fields by their names, which are in lower case.
     """
 
     line: str
@@ -60,17 +62,14 @@ class RequestHead:
     target: str
     version: str
     fields: tuple[tuple[str, str], ...]
-
-    def values(self, name: str) -> list[str]:
-        """The values of the fields of a name, which is in lower case."""
-        return [value for field, value in self.fields if field.lower() == name]
+    values: Mapping[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection (RFC 9112, section 9.3)."""
         options = {
             option.strip().lower()
-            for value in self.values("connection")
+            for value in self.values.get("connection", ())
             for option in value.split(",")
         }
         return "close" not in options and (self.version == "1.1" or "keep-alive" in options)
@@ -86,6 +85,7 @@ class HeadParser:
         "_fields",
         "_fields_size",
         "_line",
+        "_request_line",
         "_searched",
     )
 
@@ -95,6 +95,7 @@ class HeadParser:
 
     def _begin(self) -> None:
         """Be ready for the next head."""
+        self._request_line = ("", "", "", "")
         self._empty_lines = 0
         self._fields: list[tuple[str, str]] | None = None
         self._fields_size = 0
@@ -134,8 +135,7 @@ class HeadParser:
             del buffer[: end + 2]
             self._searched = 0
             if self._take_line(text):
-                head = RequestHead(*_parse_request_line(self._line), tuple(self._fields or ()))
-                head = _checked(head)
+                head = _checked(self._request_line, tuple(self._fields or ()))
                 self._begin()
                 return head
         self._check(len(buffer))
@@ -165,17 +165,17 @@ class HeadParser:
                 self._empty_lines = 1
                 return False
             self._line = text
-            _parse_request_line(text)
+            self._request_line = _parse_request_line(text)
             self._fields = []
             return False
         if not text:
             return True
-        field = _FIELD.fullmatch(text)
-        if field is None:
+        match = _FIELD.fullmatch(text)
+        if match is None:
             raise MalformedRequest(f"{text[:40]!r} is not a header field 'Name: value'")
         if len(self._fields) == MAX_FIELDS:
             raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
-        self._fields.append((field[1], field[2]))
+        self._fields.append((match[1], match[2]))
         self._fields_size += len(text) + 2
         return False
 
@@ -188,30 +188,35 @@ def _parse_request_line(text: str) -> tuple[str, str, str, str]:
     return text, line[1], line[2], line[3]
 
 
-def _checked(head: RequestHead) -> RequestHead:
-    """A head whose fields do not contradict each other. Raises RequestError."""
-    _check_body(head)
-    return replace(head, target=_checked_target(head, _checked_host(head)))
+def _checked(line: tuple[str, str, str, str], fields: tuple[tuple[str, str], ...]) -> RequestHead:
+    """The head of these parts, which do not contradict each other. Raises RequestError."""
+    text, method, target, version = line
+    values: dict[str, list[str]] = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    _check_body(values)
+    target = _checked_target(method, target, _checked_host(version, values))
+    return RequestHead(text, method, target, version, fields, values)
 
 
-def _check_body(request: RequestHead) -> None:
+def _check_body(values: Mapping[str, list[str]]) -> None:
     """RFC 9112, section 6: the fields that say where a request ends say that it has no body."""
-    lengths = request.values("content-length")
+    lengths = values.get("content-length", [])
     if len(lengths) > 1:
         raise MalformedRequest("Content-Length must appear once")
     if lengths and not re.fullmatch("[0-9]+", lengths[0]):
         raise MalformedRequest("Content-Length is not a number")
-    if request.values("transfer-encoding") or (lengths and lengths[0].strip("0")):
+    if "transfer-encoding" in values or (lengths and lengths[0].strip("0")):
         raise BodyNotTaken("this service takes no request bodies")
 
 
-def _checked_host(request: RequestHead) -> str | None:
+def _checked_host(version: str, values: Mapping[str, list[str]]) -> str | None:
     """RFC 9112, section 3.2: exactly one Host, which HTTP/1.0 may leave out."""
-    hosts = request.values("host")
+    hosts = values.get("host", [])
     if len(hosts) > 1:
         raise MalformedRequest("Host must appear once")
     if not hosts:
-        if request.version == "1.0":
+        if version == "1.0":
             return None
         raise MalformedRequest("the request lacks a Host")
     if not _HOST.fullmatch(hosts[0]):
@@ -219,17 +224,15 @@ def _checked_host(request: RequestHead) -> str | None:
     return hosts[0]
 
 
-def _checked_target(request: RequestHead, host: str | None) -> str:
+def _checked_target(method: str, target: str, host: str | None) -> str:
     """RFC 9112, section 3.2: the path and the query."""
-    target = request.target
+    path = target
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
         if absolute[1].lower() != (host or "").lower():
             raise MalformedRequest("the request's target and its Host name different hosts")
-        target = absolute[2] or "/"
-        target = f"/{target}" if target.startswith("?") else target
-    if "#" in target or not (
-        target.startswith("/") or (target, request.method) == ("*", "OPTIONS")
-    ):
-        raise MalformedRequest(f"{request.target[:40]!r} is no request target")
-    return target
+        path = absolute[2] or "/"
+        path = f"/{path}" if path.startswith("?") else path
+    if "#" in path or not (path.startswith("/") or (path, method) == ("*", "OPTIONS")):
+        raise MalformedRequest(f"{target[:40]!r} is no request target")
+    return path
