@@ -5,9 +5,11 @@ For WSGI tools ``app`` is the application, set up by the environment alone.
 
 import errno
 import gc
+import os
 import sys
+from pathlib import Path
 from socket import gaierror
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 import click
 import gevent
@@ -17,6 +19,10 @@ from echo.app import create_app
 from echo.logs import ErrorLog, LineLog, LogQueue, MessageLog, SilentMessageLog
 from echo.net.http_server import HTTPServer
 from echo.settings import Settings, add_options
+
+#: Containers that are made until the collector looks at the new ones. Python's 700 are less than
+#: two connections make in their opening handshake, most of which live no longer than that.
+_GC_THRESHOLD: Final = 10_000
 
 
 @add_options
@@ -34,7 +40,7 @@ def command(context: click.Context, /, **_: object) -> None:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
-    output, errors = LogQueue(sys.stdout), LogQueue(sys.stderr)
+    output, errors = LogQueue(sys.stdout or _nowhere()), LogQueue(sys.stderr or _nowhere())
     message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
     tracebacks = ErrorLog(errors)
     server = HTTPServer(
@@ -48,18 +54,27 @@ def serve(settings: Settings) -> None:
     # What is loaded now stays to the end: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
     try:
         try:
             server.start()
         except OSError as error:
             raise _cannot_listen(settings, error) from error
-        announcements = LineLog(output)
-        announcements.write(f"Page:      {server.url('http')}/ws/echo_display")
-        announcements.write(f"WebSocket: {server.url('ws')}/ws/echo")
-        server.serve_until_signal()
+        server.serve_until_signal(lambda: _announce(server, LineLog(output)))
     finally:
         output.close()
         errors.close()
+
+
+def _announce(server: HTTPServer, output: LineLog) -> None:
+    """Print where the service is."""
+    output.write(f"Page:      {server.url('http')}/ws/echo_display")
+    output.write(f"WebSocket: {server.url('ws')}/ws/echo")
+
+
+def _nowhere() -> TextIO:
+    """In the place of an output that was closed before the start."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> click.ClickException:
@@ -89,7 +104,9 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(name)
     settings = Settings.from_environment()
-    message_log = SilentMessageLog() if settings.quiet else MessageLog(LogQueue(sys.stdout))
+    message_log = (
+        SilentMessageLog() if settings.quiet else MessageLog(LogQueue(sys.stdout or _nowhere()))
+    )
     application = globals()[name] = create_app(settings, message_log)
     return application
 

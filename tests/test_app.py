@@ -9,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from flask import abort
 from werkzeug.test import create_environ
 
 from echo.app import create_app
@@ -237,6 +238,8 @@ def test_upgrade_of_a_page_says_where_the_websocket_is(ask):
 def test_foreign_origin_is_told_of_the_option(ask):
     response = ask("GET", "/ws/echo", {**HANDSHAKE, "Origin": "http://evil.example"})
     assert "--allow-origin" in response.text
+    # The page would not help: it is for who asks with a browser and without a WebSocket.
+    assert "echo_display" not in response.text
 
 
 @pytest.mark.parametrize("origins", [("http://page.example",), ("*",)])
@@ -315,3 +318,13 @@ def test_fault_of_the_application_is_told_without_its_details(app, ask):
 
 def test_error_keeps_header_fields_of_its_own(app, ask):
     assert set(ask("POST", "/ws/echo_display").allow) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_any_http_error_is_plain_text_and_a_redirect_stays_one(app, ask):
+    app.add_url_rule("/bad", view_func=lambda: abort(400), endpoint="bad")
+    app.add_url_rule("/folder/", view_func=lambda: "", endpoint="folder")
+    assert ask("GET", "/bad").text.startswith("Bad Request: ")
+    redirect = ask("GET", "/folder")
+    assert redirect.status_code == 308
+    assert redirect.location == "http://localhost/folder/"
+    assert redirect.mimetype == "text/html"

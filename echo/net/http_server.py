@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import signal
+from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, Protocol, TextIO, cast
 from wsgiref.types import WSGIApplication
@@ -113,8 +114,10 @@ class HTTPServer(WSGIServer):
         host = f"[{host}]" if ":" in host else host
         return f"{scheme}://{host}:{self.server_port}"
 
-    def serve_until_signal(self) -> None:
+    def serve_until_signal(self, ready: Callable[[], object]) -> None:
         """Serve until SIGINT or SIGTERM, then stop; the server must have been started.
+
+        ``ready`` is called when a signal would be heard.
 
         A second signal ends the process at once, with the exit code 128 and the signal's number.
         """
@@ -130,6 +133,7 @@ class HTTPServer(WSGIServer):
             for number in (signal.SIGINT, signal.SIGTERM)
         ]
         try:
+            ready()
             stop.wait()
             self.stop(self.limits.shutdown_timeout)
         finally:

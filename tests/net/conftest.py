@@ -135,10 +135,12 @@ class Peer:
         return list(iter(lambda: self.socket.recv(1 << 20), b""))
 
     def at_hand(self):
-        """What has arrived, without waiting; b"" for nothing."""
+        """What has arrived, without waiting; b"" for nothing. Raises EOFError at the end."""
         self.socket.settimeout(0.0)
         try:
-            return self.socket.recv(1 << 24)
+            if arrived := self.socket.recv(1 << 24):
+                return arrived
+            raise EOFError("the server has ended the stream")
         except BlockingIOError:
             return b""
         finally:

@@ -106,6 +106,13 @@ def test_a_peer_that_is_gone_before_its_answer_has_still_closed(serve):
     assert peer.result().ended.args == (1000, "bye")
 
 
+def test_a_peer_that_is_gone_before_the_echoes_it_was_promised_is_lost(serve):
+    peer = serve(kind="unix")
+    peer.send(peer.frame(TEXT, b"echo this") + peer.frame(CLOSE, b"\x03\xe8bye"))
+    peer.close()
+    assert peer.result().ended.args == (1006, "Broken pipe")
+
+
 # The server begins.
 
 
@@ -164,6 +171,7 @@ def test_what_comes_before_the_peers_close_frame_is_neither_given_nor_answered(s
     peer.send(peer.frame(BINARY, b"c" * 300_000) + peer.frame(PONG))
     gevent.idle()
     assert not peer.server.ready()
+    assert peer.at_hand() == b""
     peer.send(peer.frame(TEXT, b"d") + peer.frame(CLOSE, b"\x03\xe8") + peer.frame(PING))
     assert peer.read_to_end() == b""
     peer.close()
@@ -298,6 +306,20 @@ def test_after_our_close_each_call_raises_the_same(serve):
     caught, ended = peer.result()
     assert type(ended) is ClosedByServer
     assert all(one is ended for one in caught)
+
+
+def test_after_our_close_to_nobody_what_had_come_before_is_not_given(serve):
+    def handler(connection):
+        assert connection.read_message() == (TEXT, b"read")
+        peer.close()
+        connection.close(1001)
+        with pytest.raises(ClosedByServer) as closed:
+            connection.read_message()
+        return closed.value is connection.ended
+
+    peer = serve(handler, "unix")
+    peer.send(peer.frame(TEXT, b"read") + peer.frame(TEXT, b"unread"))
+    assert peer.result() is True
 
 
 def test_closing_blocks_no_other_greenlet(serve):

@@ -153,6 +153,7 @@ def test_lost_connection_is_1006_of_the_peer():
     end = ConnectionLost("end of file")
     assert (end.code, end.reason, end.initiator) == (1006, "end of file", "peer")
     assert str(end) == "1006 (end of file), ended by the peer"
+    assert end.args == (1006, "end of file")
 
 
 def test_every_end_is_in_the_table():

@@ -62,14 +62,18 @@ EXAMPLES = [
 #: Bytes that are enough to see that they begin no frame, and a word of the reason.
 BAD_HEADERS = [
     *(
-        pytest.param(bytes([fin | opcode, mask]), "reserved", id=f"opcode-{fin | opcode:x}-{mask}")
+        pytest.param(
+            bytes([fin | opcode, mask]),
+            f"opcode {opcode:#x} is reserved",
+            id=f"opcode-{fin | opcode:x}-{mask}",
+        )
         for opcode in (0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF)
         for fin in (0x00, 0x80)
         for mask in (0x00, 0x80)
     ),
     *(
-        pytest.param(bytes([opcode, 0x80]), "whole", id=f"fragmented-control-{opcode:x}")
-        for opcode in (0x8, 0x9, 0xA)
+        pytest.param(bytes([opcode, 0x80]), f"a {name} frame is whole", id=f"fragmented-{name}")
+        for opcode, name in ((0x8, "close"), (0x9, "ping"), (0xA, "pong"))
     ),
     *(
         pytest.param(bytes([0x80 | opcode, length]), "125", id=f"long-control-{opcode:x}-{length}")
@@ -148,7 +152,7 @@ def test_bad_frame_is_an_error(wire, word):
 
 
 def test_header_defaults_to_a_whole_unmasked_frame():
-    assert serialize_header(Opcode.TEXT, 5) == b"\x81\x05"
+    assert serialize_header(Opcode.BINARY, 5) == b"\x82\x05"
 
 
 @pytest.mark.parametrize(("wire", "value", "key"), EXAMPLES)
