@@ -19,11 +19,11 @@ fuzz: $(VENV)/test ## The random tests for longer: more streams, more resets.
 	ECHO_TEST_EXAMPLES=20000 ECHO_TEST_RESETS=20000 $(BIN)/python -m pytest -n 4 --timeout 3600 \
 		tests/protocol tests/e2e/test_resets.py -k "properties or any or reset"
 
-bench: $(VENV)/run ## Measure this service beside others, and write bench/RESULTS.md.
-	$(PYTHON) bench/run.py
+bench: $(VENV)/run ## Measure this service beside others, about ten minutes; writes bench/RESULTS.md.
+	$(BIN)/python bench/run.py
 
-bench-quick: $(VENV)/run ## The same, less of it, in two minutes.
-	$(PYTHON) bench/run.py --quick
+bench-quick: $(VENV)/run ## The main loads, about two minutes; prints the summary.
+	$(BIN)/python bench/run.py --quick
 
 lint: $(VENV)/test ## Style, types, and which file may import which.
 	$(BIN)/ruff format --check .
@@ -36,7 +36,7 @@ format: $(VENV)/test ## Put the code into shape.
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove what the other commands made.
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) bench/.work .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # A virtual environment; Debian keeps the module that makes one in a package of its own.
 $(VENV)/bin/pip:

@@ -9,14 +9,18 @@ Top: the service
     logs.py         the message log and the access log, written by a thread
 
 Middle, ``net``: gevent's sockets
-    http_server.py  pywsgi's server: listening, signals, stopping
+    http_server.py  pywsgi's server: listening, capacity, signals, stopping
     upgrade.py      upgrade: from a request to a Connection, by gevent-websocket's handler
+    http_handler.py one HTTP connection: heads against deadlines, answers, the access log
+    keepalive.py    the greenlet that pings quiet connections
     connection.py   Connection: read_message, write_message, ping, close
-    channel.py      bytes in and out of one socket; the only file that touches the hub
+    channel.py      bytes in and out of one socket; the only file that parks greenlets in the hub
+    limits.py       Limits: what a peer may take
 
 Ground, ``protocol``: RFC 6455 without I/O
     messages.py     frames become messages: sections 5.4 to 5.6, 7 and 8.1
     handshake.py    the opening handshake: section 4
+    http_head.py    the head of an HTTP request: RFC 9112
     frames.py       frames and close payloads as values: section 5.2
     errors.py       every exception, with its close code or HTTP status
     rfc6455.py      the numbers
