@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 from socket import gaierror
-from typing import Final, TextIO, cast
+from typing import TextIO, cast
 
 import click
 import gevent
@@ -19,10 +19,6 @@ from echo.app import create_app
 from echo.logs import ErrorLog, LineLog, LogQueue, MessageLog, SilentMessageLog
 from echo.net.http_server import HTTPServer
 from echo.settings import Settings, add_options
-
-#: Containers that are made until the collector looks at the new ones. Python's 700 are less than
-#: two connections make in their opening handshake, most of which live no longer than that.
-_GC_THRESHOLD: Final = 10_000
 
 
 @add_options
@@ -54,7 +50,6 @@ def serve(settings: Settings) -> None:
     # What is loaded now stays to the end: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD)
     try:
         try:
             server.start()

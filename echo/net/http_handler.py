@@ -71,6 +71,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             self.channel.finish(LINGER)
         finally:
             self.channel.close()
+            # The environ knows its handler: without this the two would wait for the collector.
+            self.environ = None
 
     def refuse(self, error: RequestError) -> None:
         """Answer a request that is none, log it and close. Nothing behind it is looked at."""

@@ -177,6 +177,8 @@ class HTTPServer(WSGIServer):
             handler.handle()
         finally:
             self._handlers.discard(handler)
+            if handler.connection is not None:
+                self._keepalive.forget(handler.connection)
 
     def do_read(self) -> tuple[gevent_socket.socket, Any] | None:  # type: ignore[override]
         """Accept a connection. Without descriptors for it, say so once and try again later."""

@@ -34,6 +34,10 @@ class Keepalive:
         """Look after a connection until it is over."""
         self._quiet[connection] = (monotonic(), 0.0)
 
+    def forget(self, connection: Connection) -> None:
+        """Look after a connection no more: it is over, and nothing should keep its memory."""
+        self._quiet.pop(connection, None)
+
     def run(self) -> NoReturn:
         """Look at all connections for ever."""
         shortest = min(self._ping_interval, self._ping_timeout or self._ping_interval)
