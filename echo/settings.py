@@ -5,26 +5,22 @@ the environment are made from it, by click.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
 from math import isnan
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 import click
 from click.core import ParameterSource
 
 from echo.net.limits import Limits
 from echo.protocol.handshake import HandshakePolicy, Origin, is_token
+from echo.protocol.rfc6455 import MAX_PAYLOAD_LENGTH
 
 _LIMITS: Final = Limits()
 
 #: The longest time that an option takes: a day, in seconds.
 _DAY: Final = 86_400
-
-#: The largest number that a frame's length can say (RFC 6455, section 5.2).
-_MAX_LENGTH: Final = 2**63 - 1
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _HostParameter(click.ParamType[str]):
@@ -115,7 +111,7 @@ class Settings:
         _LIMITS.max_message_size,
         "--max-message-size",
         "ECHO_MAX_MESSAGE_SIZE",
-        click.IntRange(1, _MAX_LENGTH),
+        click.IntRange(1, MAX_PAYLOAD_LENGTH),
         "The most that a message may have, in bytes; above, the connection is closed with 1009.",
     )
     max_connections: int = _option(
