@@ -41,7 +41,8 @@ def serve(settings: Settings) -> None:
     tracebacks = ErrorLog(errors)
     server = HTTPServer(
         (settings.host, settings.port),
-        create_app(settings, message_log),
+        # Not the Flask object: its __call__ would be one more call on the C stack of each greenlet.
+        create_app(settings, message_log).wsgi_app,
         LineLog(errors),
         settings.limits(),
         tracebacks,

@@ -86,7 +86,7 @@ def idle(what: str, count: int | None = None) -> Tool:
 LOADS = {
     "small": Load("64 x 1 x 64", "off", echo(64, 1, 64), EVERYONE, ("ours", "go", "stock")),
     "small-log": Load("64 x 1 x 64", "on", echo(64, 1, 64, "text"), PAIR, PAIR),
-    "thousand": Load("1,000 x 1 x 64", "off", echo(1000, 1, 64), PAIR),
+    "thousand": Load("1,000 x 1 x 64", "off", echo(1000, 1, 64), (*PAIR, "raw")),
     "text": Load("64 x 1 x 64, ASCII text", "off", echo(64, 1, 64, "text"), PAIR),
     "deep": Load("64 x 32 x 64", "off", echo(64, 32, 64), EVERYONE, PAIR),
     "deep-log": Load("64 x 32 x 64", "on", echo(64, 32, 64, "text"), PAIR),

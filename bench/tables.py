@@ -9,7 +9,7 @@ from figures import Results, middle, number, spread
 from loads import LOADS, MANY
 from servers import SERVERS
 
-OURS, GO = "ours", "go"
+OURS, GO, RAW = "ours", "go", "raw"
 
 #: The loads of messages, each with a table of its own.
 MESSAGES = ("small", "small-log", "deep", "deep-log", "4k", "64k", "1m")
@@ -135,10 +135,11 @@ def comparisons(results: Results) -> str:
         if not ours:
             continue
         go = results.ratio((load, GO), (base, GO))
+        raw = results.ratio((load, RAW), (base, RAW))
         costs = middle(results.cost(load, OURS)), middle(results.cost(base, OURS))
         title = f"{LOADS[load].title} : {LOADS[base].title}"
-        rows.append((title, *costs, middle(ours), spread(ours), middle(go)))
-    head = ("this service", "µs/message", "µs/message", "ratio", "spread", "Go's ratio")
+        rows.append((title, *costs, middle(ours), spread(ours), middle(go), middle(raw)))
+    head = ("this service", "µs/message", "µs/message", "ratio", "spread", "Go's", "raw echo's")
     text = section("Text for binary, a thousand connections for 64", "", head, rows)
     many, few = (results.speed(load, OURS) for load in ("thousand", "small"))
     if text and many and few:

@@ -166,6 +166,14 @@ class HTTPServer(WSGIServer):
         if self._stopping:
             connection.close_soon(1001, "going away")
 
+    def do_handle(self, sock: gevent_socket.socket, address: Any) -> None:
+        """Serve a connection that was accepted, in a greenlet of its own.
+
+        Without gevent's wrapper, which closes what the handler's Channel closes already: what lies
+        on a greenlet's C stack is copied whenever it waits, and stays with it while it is idle.
+        """
+        self.pool.spawn(self.handle, sock, address)
+
     def handle(self, sock: gevent_socket.socket, address: Any) -> None:
         """Serve a connection that was accepted, or refuse it when there are too many."""
         if len(self._handlers) >= self.capacity:
