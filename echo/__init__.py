@@ -19,6 +19,9 @@ Middle, ``net``: gevent's sockets
 
 Ground, ``protocol``: RFC 6455 without I/O
     messages.py     frames become messages: sections 5.4 to 5.6, 7 and 8.1
+    partial_message.py  the message that is not whole yet: UTF-8, its limit, the budget of all
+    deflate.py      permessage-deflate: RFC 7692
+    extensions.py   the header field of the extensions: section 9.1
     handshake.py    the opening handshake: section 4
     http_head.py    the head of an HTTP request: RFC 9112
     frames.py       frames and close payloads as values: section 5.2

@@ -14,10 +14,12 @@ import click
 from click.core import ParameterSource
 
 from echo.net.limits import Limits
+from echo.protocol.deflate import DeflatePolicy
 from echo.protocol.handshake import HandshakePolicy, Origin, is_token
 from echo.protocol.rfc6455 import MAX_PAYLOAD_LENGTH
 
 _LIMITS: Final = Limits()
+_DEFLATE: Final = DeflatePolicy()
 
 #: The longest time that an option takes: a day, in seconds.
 _DAY: Final = 86_400
@@ -177,6 +179,28 @@ class Settings:
         _SECONDS_OR_OFF,
         "For all connections to end when the server stops, in seconds.",
     )
+    compression: str = _option(
+        "no-context",
+        "--compression",
+        "ECHO_COMPRESSION",
+        click.Choice(["off", "no-context", "on"]),
+        "permessage-deflate for those who offer it; on keeps a context for each connection, which "
+        "takes memory and makes messages that resemble each other smaller.",
+    )
+    compression_level: int = _option(
+        _DEFLATE.level,
+        "--compression-level",
+        "ECHO_COMPRESSION_LEVEL",
+        click.IntRange(0, 3),
+        "Of ISA-L: from 0, fast, to 3, small.",
+    )
+    compression_min_size: int = _option(
+        _DEFLATE.min_size,
+        "--compression-min-size",
+        "ECHO_COMPRESSION_MIN_SIZE",
+        click.IntRange(0),
+        "Shorter messages are sent as they are, in bytes.",
+    )
     subprotocols: tuple[str, ...] = _option(
         (),
         "--subprotocol",
@@ -221,6 +245,15 @@ class Settings:
                 None
                 if "*" in self.allowed_origins
                 else tuple(Origin.parse(origin) for origin in self.allowed_origins)
+            ),
+            deflate=(
+                None
+                if self.compression == "off"
+                else DeflatePolicy(
+                    context_takeover=self.compression == "on",
+                    level=self.compression_level,
+                    min_size=self.compression_min_size,
+                )
             ),
         )
 

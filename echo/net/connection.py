@@ -9,6 +9,7 @@ from gevent import GreenletExit
 
 from echo.net.channel import Channel, Interrupted, receive_buffer
 from echo.net.limits import Limits
+from echo.protocol.deflate import DEFLATE_STEP, Deflater, PerMessageDeflate
 from echo.protocol.errors import (
     ClosedByPeer,
     ClosedByServer,
@@ -18,8 +19,9 @@ from echo.protocol.errors import (
     ProtocolViolation,
 )
 from echo.protocol.frames import Close, Frame, serialize_header
-from echo.protocol.messages import BINARY, TEXT, Event, MessageParser, ReceiveBudget
-from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, CloseCode, Opcode
+from echo.protocol.messages import BINARY, TEXT, Event, MessageParser
+from echo.protocol.partial_message import ReceiveBudget
+from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, RSV1, CloseCode, Opcode
 
 #: Seconds for the closing handshake of a connection whose greenlet is killed.
 _KILLED_CLOSE_TIMEOUT: Final = 1.0
@@ -63,6 +65,7 @@ class Connection:
     __slots__ = (
         "_channel",
         "_close_request",
+        "_deflater",
         "_events",
         "_limits",
         "_parser",
@@ -89,9 +92,12 @@ class Connection:
         limits: Limits,
         budget: ReceiveBudget,
         subprotocol: str | None = None,
+        deflate: PerMessageDeflate | None = None,
         received: bytes = b"",
     ) -> None:
-        """``received``: what already came behind the opening handshake."""
+        """``deflate``: the extension, where it is negotiated; ``received``: what already came
+        behind the opening handshake.
+        """
         self.peer = peer
         self.subprotocol = subprotocol
         self.ended: ConnectionClosed | None = None
@@ -105,7 +111,9 @@ class Connection:
         self._ping_request = False
         self._queue: list[bytes] = []
         self._queued = 0
-        self._parser = MessageParser(limits.max_message_size, budget)
+        self._deflater = None if deflate is None else deflate.deflater
+        inflater = None if deflate is None else deflate.inflater
+        self._parser = MessageParser(limits.max_message_size, budget, inflater)
         self._events: Iterator[Event] = iter(())
         self._take(received, len(received))
 
@@ -132,7 +140,10 @@ class Connection:
         if self.ended is not None:
             raise self.ended
         size = len(message)
-        if size < LENGTH_16:
+        if self._deflater is not None and self._deflater.wants(size):
+            header, message = self._deflate(self._deflater, kind, message)
+            size = len(message)
+        elif size < LENGTH_16:
             header = (_SHORT_BINARY if kind is BINARY else _SHORT_TEXT)[size]
         else:
             header = serialize_header(kind, size)
@@ -261,6 +272,21 @@ class Connection:
             self._ping_request = False
             self.ping()
             self.pinged = True
+
+    def _deflate(self, deflater: Deflater, kind: Opcode, message: bytes) -> tuple[bytes, bytes]:
+        """Compress a message; returns its frame's header and payload (RFC 7692, section 7.2.1).
+
+        What takes several steps gives way between them.
+        """
+        pieces: list[bytes] = []
+        for piece in deflater.deflate(message):
+            pieces.append(piece)
+            if len(message) > DEFLATE_STEP:
+                self._channel.give_way()
+        compressed = b"".join(pieces)
+        if deflater.must_send(len(compressed), len(message)):
+            return serialize_header(kind, len(compressed), rsv=RSV1), compressed
+        return serialize_header(kind, len(message)), message
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
         """7.1.7. Fail the WebSocket Connection."""

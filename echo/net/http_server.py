@@ -21,7 +21,7 @@ from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
 from echo.net.upgrade import UpgradeHandler
 from echo.protocol.errors import TooManyConnections
-from echo.protocol.messages import ReceiveBudget
+from echo.protocol.partial_message import ReceiveBudget
 
 #: For the addresses that stand for all of the machine's own, one that can be connected to.
 _LOOPBACK_OF_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -87,12 +87,13 @@ class HTTPServer(WSGIServer):
         """
         self.limits = Limits() if limits is None else limits
         self.host, _ = address
+        self._greenlets = Pool()
         stream = cast(TextIO, log)  # of which pywsgi only calls write
         super().__init__(
             address,
             application,
             backlog=_BACKLOG,
-            spawn=Pool(),
+            spawn=self._greenlets,
             log=stream,
             error_log=cast(TextIO, errors or log),
             # pywsgi would ask the resolver for it, which can take seconds.
@@ -172,7 +173,7 @@ class HTTPServer(WSGIServer):
         Without gevent's wrapper, which closes what the handler's Channel closes already: what lies
         on a greenlet's C stack is copied whenever it waits, and stays with it while it is idle.
         """
-        self.pool.spawn(self.handle, sock, address)
+        self._greenlets.spawn(self.handle, sock, address)
 
     def handle(self, sock: gevent_socket.socket, address: Any) -> None:
         """Serve a connection that was accepted, or refuse it when there are too many."""

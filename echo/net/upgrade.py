@@ -14,6 +14,7 @@ from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
 from echo.net.http_handler import Environ, HTTPHandler
+from echo.protocol.deflate import PerMessageDeflate
 from echo.protocol.errors import CannotUpgrade, ConnectionLost
 from echo.protocol.handshake import (
     HandshakePolicy,
@@ -53,12 +54,13 @@ def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
         key=environ.get("HTTP_SEC_WEBSOCKET_KEY"),
         origin=environ.get("HTTP_ORIGIN"),
         protocols=environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL"),
+        extensions=environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS"),
     )
     response = negotiate(request, policy)
     handler = environ.get(_HANDLER)
     if not isinstance(handler, UpgradeHandler):
         raise CannotUpgrade("This WSGI server cannot upgrade; start the service by server.py.")
-    return handler.switch_protocols(response)
+    return handler.switch_protocols(response, policy)
 
 
 class UpgradeHandler(HTTPHandler):
@@ -74,7 +76,7 @@ class UpgradeHandler(HTTPHandler):
         """Let the application answer: gevent-websocket's own upgrade is passed over."""
         WSGIHandler.run_application(self)
 
-    def switch_protocols(self, response: HandshakeResponse) -> Connection:
+    def switch_protocols(self, response: HandshakeResponse, policy: HandshakePolicy) -> Connection:
         """Send the 101 response and take the connection from HTTP. Raises ConnectionLost."""
         # gevent-websocket's start_response leaves out what a 101 must not have (a length, chunks)
         # and ends HTTP on this connection, when it finds a WebSocket in the environ.
@@ -88,12 +90,16 @@ class UpgradeHandler(HTTPHandler):
             raise ConnectionLost(f"during the opening handshake: {error}") from error
         finally:
             del environ["wsgi.websocket"]
+        deflate = None
+        if response.deflate is not None and policy.deflate is not None:
+            deflate = PerMessageDeflate(response.deflate, policy.deflate)
         self.connection = Connection(
             self.channel,
             peer=self.peer,
             limits=self.server.limits,
             budget=self.server.budget,
             subprotocol=response.subprotocol,
+            deflate=deflate,
             received=self._parser.take_rest(),
         )
         self._let_go(environ)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import Final, NamedTuple, Self
 
+from echo.protocol.deflate import DeflateParameters, DeflatePolicy
 from echo.protocol.errors import (
     BadRequest,
     ForbiddenOrigin,
@@ -15,6 +16,8 @@ from echo.protocol.errors import (
     MethodNotAllowed,
     UpgradeRequired,
 )
+from echo.protocol.extensions import parse_extensions
+from echo.protocol.http_head import TOKEN
 from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
 
 #: The port that a URL without one means (RFC 9110, section 4.2; RFC 6455, section 3).
@@ -28,8 +31,7 @@ _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+\-.]*)://(?:\[([0-9a-f]*:[0-9a-f:.]+)\]|([0-9a-z\-._]+))(?::([0-9]{1,5}))?"
 )
 
-#: A token of RFC 9110, section 5.6.2.
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN: Final = re.compile(TOKEN)
 
 
 class Origin(NamedTuple):
@@ -73,6 +75,7 @@ class HandshakeRequest:
     key: str | None
     origin: str | None
     protocols: str | None
+    extensions: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,12 @@ class HandshakePolicy:
     Attributes:
         subprotocols: the ones it speaks; None for any, so that the client's first is chosen.
         origins: the foreign origins that it lets in; None for all.
+        deflate: how it compresses; None for not at all.
     """
 
     subprotocols: Sequence[str] | None = None
     origins: Sequence[Origin] | None = ()
+    deflate: DeflatePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ class HandshakeResponse:
 
     accept: str
     subprotocol: str | None = None
+    deflate: DeflateParameters | None = None
 
     def headers(self) -> list[tuple[str, str]]:
         """The response's header fields."""
@@ -104,6 +110,8 @@ class HandshakeResponse:
         ]
         if self.subprotocol is not None:
             fields.append(("Sec-WebSocket-Protocol", self.subprotocol))
+        if self.deflate is not None:
+            fields.append(("Sec-WebSocket-Extensions", str(self.deflate)))
         return fields
 
 
@@ -141,7 +149,12 @@ def negotiate(request: HandshakeRequest, policy: HandshakePolicy) -> HandshakeRe
         )
     # 4.2.1, 8. Optionally, subprotocols
     subprotocol = _choose_subprotocol(_offers(request.protocols), policy.subprotocols)
-    return HandshakeResponse(accept_value(key), subprotocol)
+    # 4.2.1, 9. Optionally, extensions
+    extensions = [] if request.extensions is None else parse_extensions(request.extensions)
+    deflate = None
+    if policy.deflate is not None:
+        deflate = DeflateParameters.agree(extensions, policy.deflate)
+    return HandshakeResponse(accept_value(key), subprotocol, deflate)
 
 
 def is_token(text: str) -> bool:

@@ -26,13 +26,14 @@ MAX_FIELDS_SIZE: Final = 32 * 1024
 #: Header fields.
 MAX_FIELDS: Final = 100
 
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  # RFC 9110, section 5.6.2
+#: A token (RFC 9110, section 5.6.2), as a regular expression.
+TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  # RFC 9110, section 5.6.2
 
 #: RFC 9112, section 3: the method, the target and the version, one space between them.
-_REQUEST_LINE: Final = re.compile(rf"({_TOKEN}) ([!-~]+) HTTP/(1\.[01])")
+_REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/(1\.[01])")
 
 #: RFC 9112, section 5: nothing between the name and its colon; no folding.
-_FIELD: Final = re.compile(rf"({_TOKEN}):[ \t]*(.*?)[ \t]*")
+_FIELD: Final = re.compile(rf"({TOKEN}):[ \t]*(.*?)[ \t]*")
 
 #: RFC 9110, section 7.2: what a Host may be.
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~%!$&'()*+;=]*)(?::[0-9]*)?")

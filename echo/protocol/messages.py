@@ -4,20 +4,14 @@ MessageParser takes bytes as they arrive, in pieces of any size, and gives the m
 frames that they complete. It reads a server's side: what it takes is what a client sends.
 """
 
-from codecs import getincrementaldecoder
-from io import BytesIO
 from struct import Struct
 from typing import Final
 
-from echo.protocol.errors import (
-    InvalidPayload,
-    MessageTooBig,
-    ProtocolError,
-    ProtocolViolation,
-    TryAgainLater,
-)
+from echo.protocol.deflate import INFLATE_STEP, Inflater
+from echo.protocol.errors import ProtocolError, ProtocolViolation
 from echo.protocol.frames import Close, apply_mask, parse_header
-from echo.protocol.rfc6455 import CONTROL_BIT, FIN, LENGTH_16, MASK, Opcode
+from echo.protocol.partial_message import PartialMessage, ReceiveBudget, check_size, check_utf8
+from echo.protocol.rfc6455 import CONTROL_BIT, FIN, LENGTH_16, MASK, RSV1, Opcode
 
 #: Members of an enumeration are slow to look up in their class, and these are looked up often.
 TEXT: Final = Opcode.TEXT
@@ -30,88 +24,18 @@ Event = tuple[Opcode, bytes]
 #: has more ready gives way to the others after these. At 6 bytes a message they are 1,366.
 TURN_SIZE: Final = 8 * 1024
 
-#: A short message in one frame: its first two bytes and its masking key.
+#: Bytes that one call inflates of a message that has more: at most this and what one INFLATE_STEP
+#: becomes, 2 MiB, which take about a millisecond.
+INFLATE_TURN: Final = 256 * 1024
+
+#: The header of a frame with a masking key: its first two bytes and the key where the length is
+#: short, the length of 16 bits and the key where it is longer.
 _SHORT_HEADER: Final = Struct("!BB4s")
-_SHORT_TEXT: Final = FIN | TEXT
-_SHORT_BINARY: Final = FIN | BINARY
+_LONGER_HEADER: Final = Struct("!2xH4s")
 
-#: The first two bytes of all that would be a surrogate lie in this range (RFC 3629, section 3).
-_SURROGATES: Final = b"\xed\xa0"
-_BEHIND_SURROGATES: Final = b"\xee"
-
-_Utf8Decoder: Final = getincrementaldecoder("utf-8")
-
-
-class _Utf8Validator:
-    """Checks text that comes in pieces, and fails at the first byte that cannot be UTF-8."""
-
-    __slots__ = ("_checked", "_decoder")
-
-    def __init__(self) -> None:
-        self._decoder = _Utf8Decoder()
-        self._checked = 0
-
-    def check(self, piece: bytes, *, final: bool) -> None:
-        """Check the next piece of the text. Raises InvalidPayload."""
-        waiting = len(self._decoder.getstate()[0])
-        try:
-            self._decoder.decode(piece, final)
-        except UnicodeDecodeError as error:
-            raise _not_utf8(self._checked - waiting + error.start, error.reason) from None
-        self._checked += len(piece)
-        # The decoder waits for the third byte of what its second shows to be a surrogate.
-        if _SURROGATES <= self._decoder.getstate()[0] < _BEHIND_SURROGATES:
-            raise _not_utf8(self._checked - 2, "invalid continuation byte")
-
-
-class ReceiveBudget:
-    """What all messages together may have of memory while they are not whole.
-
-    Attributes:
-        limit: bytes.
-        used: bytes that are taken.
-    """
-
-    __slots__ = ("limit", "used")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-
-    def take(self, size: int) -> None:
-        """Take ``size`` bytes. Raises TryAgainLater when there are not so many left."""
-        if self.used + size > self.limit:
-            raise TryAgainLater("the server has too many unfinished messages")
-        self.used += size
-
-    def give_back(self, size: int) -> None:
-        """Give back ``size`` bytes that were taken."""
-        self.used -= size
-
-
-class _PartialMessage:
-    """The message that is not whole yet."""
-
-    __slots__ = ("_budget", "opcode", "payload", "size", "validator")
-
-    def __init__(self, opcode: Opcode, budget: ReceiveBudget) -> None:
-        self._budget = budget
-        self.opcode = opcode
-        self.size = 0
-        # It grows in place, and gives its bytes away without a copy.
-        self.payload = BytesIO()
-        self.validator = _Utf8Validator() if opcode is TEXT else None
-
-    def add(self, piece: bytes, *, final: bool) -> None:
-        """Take the next piece of the payload, unmasked. Raises InvalidPayload, TryAgainLater."""
-        if self.validator is not None:
-            self.validator.check(piece, final=final)
-        self._budget.take(len(piece))
-        self.size += self.payload.write(piece)
-
-    def release(self) -> None:
-        """Give its share of the budget back."""
-        self._budget.give_back(self.size)
+#: The first byte of a message in one frame.
+_WHOLE_TEXT: Final = FIN | TEXT
+_WHOLE_BINARY: Final = FIN | BINARY
 
 
 class MessageParser:
@@ -126,9 +50,9 @@ class MessageParser:
     __slots__ = (
         "_budget",
         "_fin",
+        "_inflater",
         "_key",
         "_left_over",
-        "_longest_short",
         "_max_message_size",
         "_over",
         "_partial",
@@ -137,18 +61,22 @@ class MessageParser:
         "more",
     )
 
-    def __init__(self, max_message_size: int, budget: ReceiveBudget) -> None:
-        """``max_message_size``: bytes of a payload; ``budget``: what all parsers share."""
+    def __init__(
+        self, max_message_size: int, budget: ReceiveBudget, inflater: Inflater | None = None
+    ) -> None:
+        """``max_message_size``: bytes of a payload; ``budget``: what all parsers share;
+        ``inflater``: for compressed messages, where the extension is negotiated.
+        """
         self.failure: ProtocolViolation | None = None
         self.more = False
         self._budget = budget
+        self._inflater = inflater
         self._max_message_size = max_message_size
-        self._longest_short = MASK | min(LENGTH_16 - 1, max_message_size)
         # A close frame or a violation has come: the rest is ignored.
         self._over = False
         # Bytes of a frame that cannot be taken yet: part of a header or of a control frame.
         self._left_over = b""
-        self._partial: _PartialMessage | None = None
+        self._partial: PartialMessage | None = None
         # The data frame whose payload is not whole yet: bytes to come, its masking key turned so
         # that it starts at the next of them, and whether the frame ends the message.
         self._remaining = 0
@@ -173,16 +101,18 @@ class MessageParser:
             size = len(data)
             self._left_over = b""
         self.more = False
+        if self._inflater is not None:
+            self._inflater.work = 0
         position = 0
         try:
             while position < size and not self._over:
-                if position >= TURN_SIZE:
+                if self.more or position >= TURN_SIZE:
                     self._left_over = bytes(data[position:size])
                     self.more = True
                     break
                 if self._partial is None:
-                    position = _take_short_messages(
-                        data, position, size, self._longest_short, events
+                    position = _take_whole_messages(
+                        data, position, size, self._max_message_size, events
                     )
                 if position < min(size, TURN_SIZE):
                     position = self._take_frame(data, position, size, events)
@@ -211,7 +141,7 @@ class MessageParser:
             return size
         fin, rsv, opcode, key, length, header_size = header
         if rsv:
-            raise ProtocolError("a reserved bit is set, and no extension is negotiated")
+            self._check_rsv(rsv, opcode)
         if not key:
             raise ProtocolError("a client must mask its frames")
         start = position + header_size
@@ -222,19 +152,30 @@ class MessageParser:
                 return size
             self._take_control_frame(opcode, apply_mask(data[start:end], key), events)
             return end
-        self._check_order(opcode, length)
-        if fin and end <= size and self._partial is None:
+        self._check_order(opcode, length, compressed=bool(rsv))
+        if fin and end <= size and self._partial is None and not rsv:
             payload = apply_mask(memoryview(data)[start:end], key)
             if opcode is TEXT and not payload.isascii():
-                _check_utf8(payload)
+                check_utf8(payload)
             events.append((opcode, payload))
             return end
         if self._partial is None:
-            self._partial = _PartialMessage(opcode, self._budget)
+            self._partial = PartialMessage(
+                opcode, self._max_message_size, self._budget, self._inflater if rsv else None
+            )
         self._remaining = length
         self._key = key
         self._fin = fin
         return self._take_payload(self._partial, data, start, size, events)
+
+    def _check_rsv(self, rsv: int, opcode: Opcode) -> None:
+        """RFC 7692, section 6: RSV1 says that a message is compressed, in its first frame."""
+        if self._inflater is None:
+            raise ProtocolError("a reserved bit is set, and no extension is negotiated")
+        if rsv != RSV1 or opcode not in {TEXT, BINARY}:
+            raise ProtocolError(
+                "permessage-deflate has RSV1 in the first frame of a message and nothing else"
+            )
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes, events: list[Event]) -> None:
         """Section 5.5. Control frames may come between the fragments of a message."""
@@ -243,49 +184,65 @@ class MessageParser:
             self._over = True
         events.append((opcode, payload))
 
-    def _check_order(self, opcode: Opcode, length: int) -> None:
-        """Section 5.4: what a data frame may follow; and the limit, before the payload is read."""
+    def _check_order(self, opcode: Opcode, length: int, *, compressed: bool) -> None:
+        """Section 5.4: what a data frame may follow; and the limit, before the payload is read.
+
+        The length of what is compressed says nothing of the message's.
+        """
+        partial = self._partial
         if opcode is Opcode.CONTINUATION:
-            if self._partial is None:
+            if partial is None:
                 raise ProtocolError("a continuation frame with nothing to continue")
-            length += self._partial.size
-        elif self._partial is not None:
+            if partial.inflater is None:
+                partial.check_size(length)
+        elif partial is not None:
             raise ProtocolError("a new message inside a fragmented one")
-        if length > self._max_message_size:
-            raise MessageTooBig(f"a message may have {self._max_message_size} bytes")
+        elif not compressed:
+            check_size(length, self._max_message_size)
 
     def _take_payload(
         self,
-        partial: _PartialMessage,
+        partial: PartialMessage,
         data: bytes | bytearray,
         position: int,
         size: int,
         events: list[Event],
     ) -> int:
-        """Take what has arrived of a data frame's payload, and end the message where it ends."""
-        taken = min(self._remaining, size - position)
-        end = position + taken
-        piece = apply_mask(memoryview(data)[position:end], self._key)
-        self._remaining -= taken
-        turn = taken % 4
-        self._key = self._key[turn:] + self._key[:turn]
-        final = self._fin and not self._remaining
-        partial.add(piece, final=final)
-        if final:
-            events.append((partial.opcode, partial.payload.getvalue()))
-            partial.release()
-            self._partial = None
-        return end
+        """Take what has arrived of a data frame's payload, and end the message where it ends.
+
+        What is compressed is taken in steps, and after a turn's share of them ``more`` is set.
+        """
+        inflater = partial.inflater
+        step = size if inflater is None else INFLATE_STEP
+        while True:
+            taken = min(self._remaining, size - position, step)
+            end = position + taken
+            piece = apply_mask(memoryview(data)[position:end], self._key)
+            self._remaining -= taken
+            turn = taken % 4
+            self._key = self._key[turn:] + self._key[:turn]
+            final = self._fin and not self._remaining
+            partial.add(piece, final=final)
+            if inflater is not None and inflater.work >= INFLATE_TURN:
+                self.more = end < size
+            if final:
+                events.append((partial.opcode, partial.payload.getvalue()))
+                partial.release()
+                self._partial = None
+                return end
+            if inflater is None or self.more or not self._remaining or end == size:
+                return end
+            position = end
 
 
-def _take_short_messages(
-    data: bytes | bytearray, position: int, size: int, longest: int, events: list[Event]
+def _take_whole_messages(
+    data: bytes | bytearray, position: int, size: int, max_size: int, events: list[Event]
 ) -> int:
-    """The fast path: take messages of one whole short frame until something else comes.
+    """The fast path: take messages of one whole frame below 64 KiB until something else comes.
 
-    ``longest`` is the largest second byte of such a frame: the mask bit, and the longest length
-    that needs no other. Returns the position behind them. It does what _take_frame does for these,
-    only shorter: most messages are of this kind, and each step here is paid for every one.
+    ``max_size``: bytes that a message may have. Returns the position behind them. It does what
+    _take_frame does for these, only shorter: most messages are of this kind, and each step here is
+    paid for every one.
     """
     unpack = _SHORT_HEADER.unpack_from
     header_size = _SHORT_HEADER.size
@@ -294,30 +251,27 @@ def _take_short_messages(
     while position <= last:
         first, second, masking_key = unpack(data, position)
         start = position + header_size
-        end = start + second - MASK
-        if second < MASK or second > longest or end > size:
+        length = second - MASK
+        if length == LENGTH_16:
+            start += 2
+            if start > size:
+                return position
+            length, masking_key = _LONGER_HEADER.unpack_from(data, position)
+            if length < LENGTH_16:
+                return position
+        elif length > LENGTH_16:
             return position
-        if first == _SHORT_BINARY:
+        end = start + length
+        if length < 0 or length > max_size or end > size:
+            return position
+        if first == _WHOLE_BINARY:
             append((BINARY, apply_mask(data[start:end], masking_key)))
-        elif first == _SHORT_TEXT:
+        elif first == _WHOLE_TEXT:
             payload = apply_mask(data[start:end], masking_key)
             if not payload.isascii():
-                _check_utf8(payload)
+                check_utf8(payload)
             append((TEXT, payload))
         else:
             return position
         position = end
     return position
-
-
-def _not_utf8(position: int, reason: str) -> InvalidPayload:
-    """The violation that a message's text is, from the byte at ``position`` on."""
-    return InvalidPayload(f"text is not UTF-8 at byte {position}: {reason}")
-
-
-def _check_utf8(payload: bytes) -> None:
-    """Raises InvalidPayload unless ``payload`` is UTF-8 (section 8.1)."""
-    try:
-        payload.decode()
-    except UnicodeDecodeError as error:
-        raise _not_utf8(error.start, error.reason) from None

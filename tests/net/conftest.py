@@ -26,7 +26,7 @@ from echo.net.limits import Limits
 from echo.net.upgrade import upgrade
 from echo.protocol.errors import ConnectionLost, HandshakeError
 from echo.protocol.handshake import HandshakePolicy
-from echo.protocol.messages import ReceiveBudget
+from echo.protocol.partial_message import ReceiveBudget
 
 #: Seconds after which something that should happen has not.
 DEADLINE = 30.0

@@ -10,7 +10,7 @@ from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.limits import Limits
 from echo.protocol.errors import ClosedByPeer, ClosedByServer, ConnectionClosed
-from echo.protocol.messages import ReceiveBudget
+from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import Opcode
 
 DEADLINE = 30.0

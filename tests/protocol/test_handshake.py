@@ -40,6 +40,7 @@ REQUEST = HandshakeRequest(
     key=KEY,
     origin=None,
     protocols=None,
+    extensions=None,
 )
 POLICY = HandshakePolicy()
 

@@ -21,6 +21,7 @@ REQUEST = HandshakeRequest(
     key="x3JJHMbDL1EzLkh9GBhXDw==",
     origin=None,
     protocols=None,
+    extensions=None,
 )
 
 ORIGINS = [

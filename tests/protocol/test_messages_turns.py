@@ -5,7 +5,8 @@ from itertools import chain
 import pytest
 
 from echo.protocol.errors import MessageTooBig, TryAgainLater
-from echo.protocol.messages import TURN_SIZE, MessageParser, ReceiveBudget
+from echo.protocol.messages import TURN_SIZE, MessageParser
+from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import MAX_CLOSE_REASON, Opcode
 from tests.protocol.wire import frame, new_parser
 

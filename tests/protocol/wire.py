@@ -7,7 +7,8 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, settings
 
 from echo.protocol.errors import ProtocolViolation
-from echo.protocol.messages import Event, MessageParser, ReceiveBudget
+from echo.protocol.messages import Event, MessageParser
+from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import Opcode
 
 #: Both sides of every border between the three ways to write a length.

@@ -1,0 +1,271 @@
+"""RFC 7692, section 7.2: what is compressed and inflated, byte for byte, and within its bounds."""
+
+import os
+import random
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import PerMessageDeflate as Strict
+from websockets.frames import Frame, Opcode
+
+from echo.protocol.deflate import (
+    DEFLATE_STEP,
+    INFLATE_STEP,
+    DeflateParameters,
+    DeflatePolicy,
+    Deflater,
+    Inflater,
+)
+from echo.protocol.errors import InvalidPayload
+from tests.protocol.wire import MODEST
+
+FORGETFUL = DeflateParameters(server_no_context_takeover=True, client_no_context_takeover=True)
+KEEPING = DeflateParameters(server_no_context_takeover=False, client_no_context_takeover=False)
+PLENTY = 1 << 24
+
+#: Section 7.2.3, each with a context that is new.
+EXAMPLES = {
+    "one block": ("f2 48 cd c9 c9 07 00", b"Hello"),
+    "no compression": ("00 05 00 fa ff 48 65 6c 6c 6f 00", b"Hello"),
+    "BFINAL": ("f3 48 cd c9 c9 07 00 00", b"Hello"),
+    "two blocks": ("f2 48 05 00 00 00 ff ff ca c9 c9 07 00", b"Hello"),
+    "empty": ("00", b""),
+}
+
+TEXT = b"".join(b'{"id": %d, "name": "user %d", "ok": true}\n' % (i, i * 7919) for i in range(5000))
+MESSAGES = {
+    "empty": b"",
+    "a byte": b"x",
+    "text": TEXT,
+    "zeros": bytes(300_000),
+    "random": random.Random(7).randbytes(200_000),
+    "a step": TEXT[:DEFLATE_STEP],
+    "a step and a byte": TEXT[: DEFLATE_STEP + 1],
+    "two steps": TEXT[: 2 * DEFLATE_STEP],
+}
+
+
+def inflate(inflater, payload, limit=PLENTY):
+    """A whole message, in the steps that the service takes."""
+    inflated = b""
+    for position in range(0, len(payload), INFLATE_STEP):
+        piece = payload[position : position + INFLATE_STEP]
+        inflated += inflater.inflate(piece, limit - len(inflated))
+    inflater.finish()
+    return inflated
+
+
+def deflate(message, parameters=FORGETFUL, deflater=None, **policy):
+    deflater = deflater or Deflater(parameters, DeflatePolicy(**policy))
+    return b"".join(deflater.deflate(message))
+
+
+@pytest.mark.parametrize("parameters", [FORGETFUL, KEEPING])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_rfc_are_inflated(name, parameters):
+    payload, message = EXAMPLES[name]
+    assert inflate(Inflater(parameters), bytes.fromhex(payload)) == message
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_are_inflated_byte_by_byte(name):
+    payload, message = EXAMPLES[name]
+    inflater = Inflater(KEEPING)
+    pieces = [inflater.inflate(bytes([byte]), PLENTY) for byte in bytes.fromhex(payload)]
+    inflater.finish()
+    assert b"".join(pieces) == message
+
+
+def test_the_window_is_shared_between_messages_as_in_section_7_2_3_2():
+    inflater = Inflater(KEEPING)
+    assert inflate(inflater, bytes.fromhex("f2 48 cd c9 c9 07 00")) == b"Hello"
+    assert inflate(inflater, bytes.fromhex("f2 00 11 00 00")) == b"Hello"
+
+
+def test_without_context_takeover_no_earlier_message_can_be_referred_to():
+    inflater = Inflater(FORGETFUL)
+    assert inflate(inflater, bytes.fromhex("f2 48 cd c9 c9 07 00")) == b"Hello"
+    with pytest.raises(InvalidPayload, match="not DEFLATE: invalid distance too far back"):
+        inflate(inflater, bytes.fromhex("f2 00 11 00 00"))
+
+
+def test_an_empty_message_is_compressed_to_an_empty_block():
+    assert deflate(b"") == b"\x00"
+
+
+@pytest.mark.parametrize("level", range(4))
+@pytest.mark.parametrize("parameters", [FORGETFUL, KEEPING])
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_is_compressed_is_inflated_to_the_same(name, parameters, level):
+    deflater = Deflater(parameters, DeflatePolicy(level=level))
+    inflater = Inflater(parameters)
+    for _ in range(3):
+        message = MESSAGES[name]
+        assert inflate(inflater, deflate(message, deflater=deflater)) == message
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_strict_peer_inflates_what_is_compressed(name):
+    for parameters in FORGETFUL, KEEPING:
+        forgets = parameters.server_no_context_takeover
+        peer = Strict(forgets, forgets, 15, 15)
+        deflater = Deflater(parameters, DeflatePolicy())
+        for _ in range(3):
+            payload = deflate(MESSAGES[name], deflater=deflater)
+            frame = peer.decode(Frame(Opcode.BINARY, payload, rsv1=True))
+            assert frame.data == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_a_strict_peer_compresses_is_inflated(name):
+    for parameters in FORGETFUL, KEEPING:
+        forgets = parameters.server_no_context_takeover
+        peer = Strict(forgets, forgets, 15, 15)
+        inflater = Inflater(parameters)
+        for _ in range(3):
+            frame = peer.encode(Frame(Opcode.BINARY, MESSAGES[name]))
+            assert inflate(inflater, frame.data) == MESSAGES[name]
+
+
+@MODEST
+@given(st.lists(st.binary(max_size=2000), max_size=5), st.integers(9, 15), st.booleans())
+def test_any_messages_are_what_zlib_says(messages, window_bits, forgets):
+    parameters = DeflateParameters(forgets, forgets, window_bits, window_bits)
+    deflater, inflater = Deflater(parameters, DeflatePolicy()), Inflater(parameters)
+    theirs = zlib.decompressobj(-window_bits)
+    for message in messages:
+        payload = deflate(message, deflater=deflater)
+        if forgets:
+            theirs = zlib.decompressobj(-window_bits)
+        assert theirs.decompress(payload + b"\x00\x00\xff\xff") == message
+        assert inflate(inflater, payload) == message
+
+
+@pytest.mark.parametrize("bits", range(9, 13))
+@pytest.mark.parametrize("forgets", [True, False])
+def test_no_reference_is_longer_than_the_window(bits, forgets):
+    deflater = Deflater(DeflateParameters(forgets, forgets, bits, bits), DeflatePolicy(level=3))
+    repeated = random.Random(bits).randbytes((1 << bits) - 200)
+    messages = [repeated + os.urandom(gap) for gap in range(0, 400, 40)]
+    strict = zlib.decompressobj(-bits)
+    for message in messages:
+        if forgets:
+            strict = zlib.decompressobj(-bits)
+        data = deflate(message + message, deflater=deflater) + b"\x00\x00\xff\xff"
+        inflated = b""
+        # A decompressor that gives one byte at a time has only its window to look back into.
+        while data:
+            inflated += strict.decompress(data, 1)
+            data = strict.unconsumed_tail
+        assert inflated + strict.decompress(b"") == message + message
+
+
+def test_connections_without_context_share_a_compressor_and_no_bytes():
+    secret = os.urandom(1000)
+    one, other = (Deflater(FORGETFUL, DeflatePolicy()) for _ in range(2))
+    alone = deflate(secret, deflater=other)
+    deflate(secret, deflater=one)
+    assert deflate(secret, deflater=other) == alone
+    assert inflate(Inflater(FORGETFUL), alone) == secret
+
+
+def test_two_large_messages_may_be_compressed_at_the_same_time():
+    deflaters = [Deflater(FORGETFUL, DeflatePolicy()) for _ in range(2)]
+    messages = [TEXT, TEXT[::-1]]
+    works = [d.deflate(message) for d, message in zip(deflaters, messages, strict=True)]
+    payloads = [b"", b""]
+    for pieces in zip(*works, strict=True):
+        payloads = [payload + piece for payload, piece in zip(payloads, pieces, strict=True)]
+    assert [inflate(Inflater(FORGETFUL), payload) for payload in payloads] == messages
+
+
+def test_a_large_message_is_compressed_in_steps():
+    deflater = Deflater(FORGETFUL, DeflatePolicy())
+    assert len(list(deflater.deflate(bytes(10 * DEFLATE_STEP)))) == 10
+    assert len(list(deflater.deflate(bytes(10 * DEFLATE_STEP + 1)))) == 11
+    assert len(list(deflater.deflate(bytes(DEFLATE_STEP)))) == 1
+
+
+def test_short_messages_are_not_wanted():
+    deflater = Deflater(FORGETFUL, DeflatePolicy(min_size=100))
+    assert [deflater.wants(size) for size in (0, 99, 100)] == [False, False, True]
+
+
+def test_what_did_not_become_shorter_is_sent_unless_it_went_into_a_context():
+    assert not Deflater(FORGETFUL, DeflatePolicy()).must_send(100, 100)
+    assert Deflater(FORGETFUL, DeflatePolicy()).must_send(99, 100)
+    assert Deflater(KEEPING, DeflatePolicy()).must_send(101, 100)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 4999, 100_000])
+def test_inflation_stops_one_byte_behind_the_limit(limit):
+    bomb = deflate(bytes(1 << 20))
+    assert len(bomb) < INFLATE_STEP
+    inflater = Inflater(FORGETFUL)
+    assert len(inflater.inflate(bomb, limit)) == limit + 1
+    assert inflater.work <= limit + 1 + 1024
+
+
+def test_streams_that_end_count_as_work():
+    inflater = Inflater(FORGETFUL)
+    assert inflater.inflate(bytes.fromhex("03 00") * 1000, PLENTY) == b""
+    assert inflater.work >= 1000 * 1024
+
+
+@pytest.mark.parametrize("parameters", [FORGETFUL, KEEPING])
+@pytest.mark.parametrize("end", ["f3 48 cd c9 c9 07 00", "f3 48 cd c9 c9 07 00 00", "01"])
+def test_a_message_may_end_with_the_stream_and_the_next_begins_a_new_one(end, parameters):
+    inflater = Inflater(parameters)
+    message = b"Hello" if len(end) > 2 else b""
+    for _ in range(3):
+        assert inflate(inflater, bytes.fromhex(end)) == message
+
+
+def test_several_streams_in_one_message_are_joined():
+    stream = bytes.fromhex("f3 48 cd c9 c9 07 00")
+    assert inflate(Inflater(FORGETFUL), stream * 500 + b"\x00") == b"Hello" * 500
+
+
+@pytest.mark.parametrize("parameters", [FORGETFUL, KEEPING])
+@pytest.mark.parametrize(
+    "payload",
+    ["", "f2 48 cd c9 c9", "f2 48 cd c9 c9 07", "00 05 00 fa ff 48 65 6c", "04", "05 e0 81 08"],
+)
+def test_a_message_that_ends_in_the_middle_of_a_block_is_invalid(payload, parameters):
+    with pytest.raises(InvalidPayload, match="not DEFLATE"):
+        inflate(Inflater(parameters), bytes.fromhex(payload))
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_every_truncation_of_a_message_is_noticed(level):
+    message = TEXT[:400]
+    payload = deflate(message, level=level)
+    for parameters in FORGETFUL, KEEPING:
+        for size in range(len(payload)):
+            with pytest.raises(InvalidPayload, match="not DEFLATE"):
+                inflate(Inflater(parameters), payload[:size])
+
+
+@pytest.mark.parametrize("payload", ["07", "ff ff", "00 05 00 05 00", "04 ff ff ff ff ff"])
+def test_what_is_not_deflate_is_invalid_and_says_why(payload):
+    with pytest.raises(InvalidPayload, match=r"^not DEFLATE: [a-z ]+$"):
+        inflate(Inflater(FORGETFUL), bytes.fromhex(payload))
+
+
+def test_a_decompressor_that_keeps_a_context_is_made_when_it_is_needed():
+    inflater, deflater = Inflater(KEEPING), Deflater(KEEPING, DeflatePolicy())
+    assert inflater._decompressor is None
+    assert deflater._compressor is None
+    inflate(inflater, deflate(b"Hello", deflater=deflater))
+    assert inflater._decompressor is not None
+    assert deflater._compressor is not None
+
+
+def test_without_context_takeover_nothing_is_kept():
+    inflater, deflater = Inflater(FORGETFUL), Deflater(FORGETFUL, DeflatePolicy())
+    for message in b"Hello", TEXT:
+        inflate(inflater, deflate(message, deflater=deflater))
+    assert inflater._decompressor is None
+    assert deflater._compressor is None
