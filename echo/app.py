@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.net.http_handler import REFUSAL
+from echo.net.registry import Registry
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
 from echo.settings import Settings
 
@@ -29,15 +30,20 @@ _SECURITY_HEADERS: Final = {
 }
 
 
-def create_app(settings: Settings, message_log: MessageLog) -> Flask:
+def create_app(
+    settings: Settings, message_log: MessageLog, registry: Registry | None = None
+) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
-    ``message_log`` gets every message that ``/ws/echo`` receives.
+    ``message_log`` gets every message that ``/ws/echo`` receives; ``registry`` is the one of the
+    server that the application is for.
     """
     app = Flask(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
-    app.register_blueprint(Handlers(settings.handshake_policy(), message_log).blueprint())
+    registry = Registry() if registry is None else registry
+    handlers = Handlers(settings.handshake_policy(), message_log, registry)
+    app.register_blueprint(handlers.blueprint())
     app.add_url_rule("/", "index", _index)
     app.url_map.merge_slashes = False
     for rule in app.url_map.iter_rules("ws.echo_message"):

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from echo.logs import MessageLog
+from echo.net.registry import Registry
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy
 
@@ -29,6 +30,7 @@ class Handlers:
 
     policy: HandshakePolicy
     message_log: MessageLog
+    registry: Registry
 
     def echo_message(self) -> ResponseReturnValue:
         """``/ws/echo``: send every message back as it came."""
@@ -43,6 +45,13 @@ class Handlers:
         """``/ws/echo_display``: the page that talks to ``/ws/echo``."""
         return render_template("echo_display.html")
 
+    def connection(self, connection_id: str) -> ResponseReturnValue:
+        """``/ws/connections/<id>``: what is known of a connection, open or over."""
+        record = self.registry.find(connection_id)
+        if record is None:
+            abort(404, "This process knows no connection of that id.")
+        return jsonify(record.as_json())
+
     def blueprint(self) -> Blueprint:
         """The routes, under the prefix /ws."""
         routes = Blueprint("ws", __name__, url_prefix="/ws")
@@ -56,5 +65,6 @@ class Handlers:
                 websocket=websocket,
                 provide_automatic_options=False,
             )
+        routes.add_url_rule("/connections/<connection_id>", "connection", self.connection)
         routes.add_url_rule("/echo_display", "echo_display", self.echo_display)
         return routes

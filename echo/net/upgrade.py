@@ -9,13 +9,15 @@ response into a 101 and keeps the connection.
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
 from echo.net.http_handler import Environ, HTTPHandler
+from echo.net.registry import Registry, is_id, new_id
 from echo.protocol.deflate import PerMessageDeflate
-from echo.protocol.errors import CannotUpgrade, ConnectionLost
+from echo.protocol.errors import BadRequest, CannotUpgrade, ConnectionLost
 from echo.protocol.handshake import (
     HandshakePolicy,
     HandshakeRequest,
@@ -26,6 +28,9 @@ from echo.protocol.http_head import RequestHead
 
 #: Where a request's environ has the handler that serves it.
 _HANDLER: Final = "echo.handler"
+
+#: The field of the 101 response that names the connection.
+_ID_FIELD: Final = "X-Connection-Id"
 
 #: What of a request's environ nobody asks for behind the opening handshake.
 _HANDSHAKE_ONLY: Final = (
@@ -60,7 +65,7 @@ def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
     handler = environ.get(_HANDLER)
     if not isinstance(handler, UpgradeHandler):
         raise CannotUpgrade("This WSGI server cannot upgrade; start the service by server.py.")
-    return handler.switch_protocols(response, policy)
+    return handler.switch_protocols(response, policy, _choose_id(environ, handler.server.registry))
 
 
 class UpgradeHandler(HTTPHandler):
@@ -76,14 +81,17 @@ class UpgradeHandler(HTTPHandler):
         """Let the application answer: gevent-websocket's own upgrade is passed over."""
         WSGIHandler.run_application(self)
 
-    def switch_protocols(self, response: HandshakeResponse, policy: HandshakePolicy) -> Connection:
+    def switch_protocols(
+        self, response: HandshakeResponse, policy: HandshakePolicy, connection_id: str
+    ) -> Connection:
         """Send the 101 response and take the connection from HTTP. Raises ConnectionLost."""
         # gevent-websocket's start_response leaves out what a 101 must not have (a length, chunks)
         # and ends HTTP on this connection, when it finds a WebSocket in the environ.
         environ = self.environ or {}
         environ["wsgi.websocket"] = self
         try:
-            self.start_response("101 Switching Protocols", response.headers())
+            headers = [*response.headers(), (_ID_FIELD, connection_id)]
+            self.start_response("101 Switching Protocols", headers)
             self._switched = True
             self.write(b"")
         except OSError as error:
@@ -95,6 +103,8 @@ class UpgradeHandler(HTTPHandler):
             deflate = PerMessageDeflate(response.deflate, policy.deflate)
         self.connection = Connection(
             self.channel,
+            connection_id=connection_id,
+            path=environ["PATH_INFO"],
             peer=self.peer,
             limits=self.server.limits,
             budget=self.server.budget,
@@ -125,7 +135,7 @@ class UpgradeHandler(HTTPHandler):
         if self.connection is None:
             self.channel.interrupt()
         else:
-            self.connection.close_soon(1001, "going away")
+            self.connection.go_away_soon()
 
     def format_request(self) -> str:
         """The line of the log: how the request was answered, or how its WebSocket ended."""
@@ -149,6 +159,22 @@ class UpgradeHandler(HTTPHandler):
         self.response_headers = None
         for name in _HANDSHAKE_ONLY:
             environ.pop(name, None)
+
+
+def _choose_id(environ: Environ, registry: Registry) -> str:
+    """The id that the client has chosen in the query, or a new one.
+
+    A script in a browser chooses, as it does not see the header fields of the response. Raises
+    BadRequest for an id that is malformed or known already.
+    """
+    query: str = environ.get("QUERY_STRING", "")
+    for chosen in parse_qs(query, keep_blank_values=True).get("id", ()):
+        if not is_id(chosen):
+            raise BadRequest("An id has 22 to 64 letters, digits, underscores and hyphens.")
+        if chosen in registry:
+            raise BadRequest("This id is taken already.")
+        return chosen
+    return new_id()
 
 
 def _ignore(data: bytes) -> None:
