@@ -46,9 +46,10 @@ def create_app(
     app.register_blueprint(handlers.blueprint())
     app.add_url_rule("/", "index", _index)
     app.url_map.merge_slashes = False
-    for rule in app.url_map.iter_rules("ws.echo_message"):
-        # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
-        rule.methods = {"GET"}
+    for endpoint in ("ws.echo_message", "ws.inspect_message"):
+        for rule in app.url_map.iter_rules(endpoint):
+            # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
+            rule.methods = {"GET"}
     app.before_request(_refuse_leading_slashes)
     app.register_error_handler(HandshakeError, _refuse_upgrade)
     app.register_error_handler(WebsocketMismatch, _no_websocket_here)

@@ -9,7 +9,7 @@ from gevent import GreenletExit
 
 from echo.net.channel import Channel, Interrupted, receive_buffer
 from echo.net.limits import Limits
-from echo.protocol.deflate import DEFLATE_STEP, Deflater, PerMessageDeflate
+from echo.protocol.deflate import DEFLATE_STEP, Deflater, Inflater, PerMessageDeflate
 from echo.protocol.errors import (
     Cause,
     ClosedByPeer,
@@ -127,8 +127,7 @@ class Connection:
         self._queue: list[bytes] = []
         self._queued = 0
         self._deflater = None if deflate is None else deflate.deflater
-        inflater = None if deflate is None else deflate.inflater
-        self._parser = MessageParser(limits.max_message_size, budget, inflater)
+        self._parser = self._make_parser(budget, None if deflate is None else deflate.inflater)
         self._events: Iterator[Event] = iter(())
         self._take(received, len(received))
 
@@ -236,6 +235,10 @@ class Connection:
         finally:
             self._channel.close()
         return error is not None and error is self.ended
+
+    def _make_parser(self, budget: ReceiveBudget, inflater: Inflater | None) -> MessageParser:
+        """The parser of what arrives; called once."""
+        return MessageParser(self._limits.max_message_size, budget, inflater)
 
     def _receive(self) -> None:
         """Write what is queued, wait for bytes and parse them."""

@@ -8,13 +8,13 @@ response into a 101 and keeps the connection.
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
 from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
-from echo.net.http_handler import Environ, HTTPHandler
+from echo.net.http_handler import HEAD, Environ, HTTPHandler
 from echo.net.registry import Registry, is_id, new_id
 from echo.protocol.deflate import PerMessageDeflate
 from echo.protocol.errors import BadRequest, CannotUpgrade, ConnectionLost
@@ -25,6 +25,8 @@ from echo.protocol.handshake import (
     negotiate,
 )
 from echo.protocol.http_head import RequestHead
+
+_AnyConnection = TypeVar("_AnyConnection", bound=Connection)
 
 #: Where a request's environ has the handler that serves it.
 _HANDLER: Final = "echo.handler"
@@ -49,6 +51,14 @@ def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
     Raises HandshakeError when the handshake is refused: nothing was sent then, and the caller
     answers with an ordinary HTTP response. Raises ConnectionLost when the peer went away.
     """
+    connection, _, _ = switch_protocols(environ, policy, Connection)
+    return connection
+
+
+def switch_protocols(
+    environ: Environ, policy: HandshakePolicy, connection_class: type[_AnyConnection]
+) -> tuple[_AnyConnection, RequestHead, bytes]:
+    """As ``upgrade``; gives a connection of that class, the request's head and the response's."""
     request = HandshakeRequest(
         method=environ["REQUEST_METHOD"],
         http_version=environ["SERVER_PROTOCOL"],
@@ -65,7 +75,26 @@ def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
     handler = environ.get(_HANDLER)
     if not isinstance(handler, UpgradeHandler):
         raise CannotUpgrade("This WSGI server cannot upgrade; start the service by server.py.")
-    return handler.switch_protocols(response, policy, _choose_id(environ, handler.server.registry))
+    connection_id = _choose_id(environ, handler.server.registry)
+    head: RequestHead = environ.pop(HEAD)
+    sent = handler.send_response(response, connection_id)
+    deflate = None
+    if response.deflate is not None and policy.deflate is not None:
+        deflate = PerMessageDeflate(response.deflate, policy.deflate)
+    connection = connection_class(
+        handler.channel,
+        peer=handler.peer,
+        limits=handler.server.limits,
+        budget=handler.server.budget,
+        connection_id=connection_id,
+        path=environ["PATH_INFO"],
+        subprotocol=response.subprotocol,
+        deflate=deflate,
+        received=handler.take_rest(),
+    )
+    handler.connection = connection
+    handler.server.watch(connection)
+    return connection, head, sent
 
 
 class UpgradeHandler(HTTPHandler):
@@ -77,14 +106,18 @@ class UpgradeHandler(HTTPHandler):
     #: Whether the 101 response was begun: whatever the application answers then goes nowhere.
     _switched = False
 
+    #: The head of the 101 response.
+    _sent = b""
+
     def run_application(self) -> None:
         """Let the application answer: gevent-websocket's own upgrade is passed over."""
         WSGIHandler.run_application(self)
 
-    def switch_protocols(
-        self, response: HandshakeResponse, policy: HandshakePolicy, connection_id: str
-    ) -> Connection:
-        """Send the 101 response and take the connection from HTTP. Raises ConnectionLost."""
+    def send_response(self, response: HandshakeResponse, connection_id: str) -> bytes:
+        """Send the 101 response and drop what only HTTP needs; returns the head as sent.
+
+        Raises ConnectionLost.
+        """
         # gevent-websocket's start_response leaves out what a 101 must not have (a length, chunks)
         # and ends HTTP on this connection, when it finds a WebSocket in the environ.
         environ = self.environ or {}
@@ -98,23 +131,13 @@ class UpgradeHandler(HTTPHandler):
             raise ConnectionLost(f"during the opening handshake: {error}") from error
         finally:
             del environ["wsgi.websocket"]
-        deflate = None
-        if response.deflate is not None and policy.deflate is not None:
-            deflate = PerMessageDeflate(response.deflate, policy.deflate)
-        self.connection = Connection(
-            self.channel,
-            connection_id=connection_id,
-            path=environ["PATH_INFO"],
-            peer=self.peer,
-            limits=self.server.limits,
-            budget=self.server.budget,
-            subprotocol=response.subprotocol,
-            deflate=deflate,
-            received=self._parser.take_rest(),
-        )
         self._let_go(environ)
-        self.server.watch(self.connection)
-        return self.connection
+        sent, self._sent = self._sent, b""
+        return sent
+
+    def take_rest(self) -> bytes:
+        """What has come behind the request."""
+        return self._parser.take_rest()
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -147,6 +170,12 @@ class UpgradeHandler(HTTPHandler):
             f"in {one.messages_in} messages {one.bytes_in} bytes, "
             f"out {one.messages_out} messages {one.bytes_out} bytes"
         )
+
+    def _sendall(self, data: bytes) -> None:
+        """Write a piece of the response; of a 101 its head is kept."""
+        if self._switched:
+            self._sent = data
+        super()._sendall(data)
 
     def _make_environ(self, head: RequestHead) -> Environ:
         """The request's environ, with the way back to this handler."""
