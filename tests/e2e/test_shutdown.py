@@ -240,6 +240,27 @@ def test_every_message_that_was_answered_is_answered_whole(server, number):
 
 
 @signals
+@pytest.mark.parametrize("cut", [1, 4, 8, 9, 500])
+def test_a_message_that_was_begun_takes_nothing_from_those_before_it(server, number, cut):
+    """A signal in the middle of a message: the echoes before it come whole, of it comes nothing."""
+    whole, begun = frame(TEXT, "x" * 1000), frame(BINARY, bytes(1000))
+    with open_websocket(server) as client:
+        # One segment, so that the server has it all when it answers the first frame.
+        client.send(frame(PING, "here"), whole, whole, begun[:cut])
+        assert client.read_frame() == Frame(PONG, b"here")
+        server.process.send_signal(number)
+        for _ in range(2):
+            assert client.read_frame() == Frame(TEXT, b"x" * 1000)
+        assert client.read_frame() == GOING_AWAY
+        client.send(begun[cut:], close_frame(1001))
+        client.read_end()
+        client.sock.close()
+        server.stop(number=0)
+    (line,) = server.stderr.lines
+    assert " out 2 messages " in line
+
+
+@signals
 def test_a_handshake_that_was_begun_gets_no_half_answer(server, number):
     with RawClient(server) as half, RawClient(server) as silent, open_websocket(server) as client:
         half.send(upgrade_request(server.port)[:-1])
