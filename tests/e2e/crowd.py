@@ -54,11 +54,10 @@ class Crowd:
         self._selector.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, self._limit)
 
-    def join(self, count, data=b"", *, receive_buffer=None, reading=True):
+    def join(self, count, data=b"", *, receive_buffer=None):
         """So many more peers, each of which sends ``data``.
 
-        ``receive_buffer``: bytes that the kernel may keep for each to read; ``reading``: False for
-        peers that read only from ``start_reading`` on.
+        ``receive_buffer``: bytes that the kernel may keep for each to read.
         """
         peers = []
         for _ in range(count):
@@ -73,14 +72,12 @@ class Crowd:
             sock.connect((self._server.host, self._server.port))
             sock.sendall(data)
             sock.setblocking(False)
-        if reading:
-            self.start_reading(peers)
+        self.start_reading(peers)
         return peers
 
     def join_websockets(self, count, **options):
         """So many more peers whose opening handshake is done; the options are those of ``join``."""
         peers = self.join(count, upgrade_request(self._server.port), **options)
-        self.start_reading(peers)
         self.wait_until(lambda peer: b"\r\n\r\n" in peer.received, peers)
         for peer in peers:
             head = bytes(peer.received)
@@ -91,10 +88,9 @@ class Crowd:
         return peers
 
     def start_reading(self, peers):
-        """From now on ``receive`` reads from these peers."""
+        """From now on ``receive`` reads from these peers, as it does from the start."""
         for peer in peers:
-            if peer.sock not in self._selector.get_map():
-                self._selector.register(peer.sock, selectors.EVENT_READ, peer)
+            self._selector.register(peer.sock, selectors.EVENT_READ, peer)
 
     def stop_reading(self, peers):
         """From now on ``receive`` leaves these peers alone."""
