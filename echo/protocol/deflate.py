@@ -48,8 +48,11 @@ DEFLATE_STEP: Final = 64 * 1024
 #: Bytes that are inflated at a time. They become at most 1,032 times as many.
 INFLATE_STEP: Final = 2 * 1024
 
-#: What a block that ends the stream counts as, in bytes of output: the time to begin a new one.
+#: What a new decompressor counts as, in bytes of output: a stream begins, or a context is copied.
 _STREAM_COST: Final = 1024
+
+#: What a byte of input counts as: a block may be all tables and give nothing.
+_INPUT_COST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,7 @@ class Inflater:
         ``limit``: bytes of the result that are wanted; one byte more says that there are more, and
         of those none is made. Raises InvalidPayload for what is not DEFLATE (RFC 1951).
         """
+        self.work += _INPUT_COST * len(data)
         output = b""
         while data and len(output) <= limit:
             decompressor = self._decompressor
@@ -232,6 +236,7 @@ class Inflater:
             return False
         if self._takeover:
             probe = probe.copy()
+            self.work += _STREAM_COST
         try:
             return not probe.decompress(_LAST_BLOCK) and probe.eof
         except zlib.error:
