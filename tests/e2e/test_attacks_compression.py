@@ -79,7 +79,7 @@ def test_a_mebibyte_that_would_become_a_gibibyte(server, pieces):
         assert_echoes(healthy)
         # The message up to the limit, once more while it moves to a larger place, and a step.
         assert memory(server, "VmHWM") - before < 2 * LIMIT + 8 * MEBIBYTE
-        line = attacker.log_line()
+    line = attacker.log_line()
     assert line == f"closed: 1009 (a message may have {LIMIT} bytes), ended by the server"
 
 
