@@ -34,7 +34,7 @@ Event = tuple[Opcode, bytes]
 TURN_SIZE: Final = 8 * 1024
 
 #: Bytes that one call inflates of a message that has more: at most this and what one INFLATE_STEP
-#: becomes, 2 MiB, which take about a millisecond.
+#: becomes, 1 MiB, which take about a millisecond.
 INFLATE_TURN: Final = 256 * 1024
 
 #: The header of a frame with a masking key: its first two bytes and the key where the length is
