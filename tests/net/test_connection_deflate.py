@@ -210,7 +210,7 @@ def test_others_are_served_while_a_large_message_is_compressed(serve):
 
 def test_a_close_that_is_asked_for_meanwhile_comes_behind_the_message(serve):
     def ask(connection):
-        gevent.spawn(connection.close_soon, 1001, "going away")
+        gevent.spawn(connection.go_away_soon)
 
     peer = serve(writer(COMPRESSIBLE, before=ask), deflate=extension())
     assert read_compressed(peer) == (BINARY, COMPRESSIBLE)
