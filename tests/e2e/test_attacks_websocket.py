@@ -3,6 +3,7 @@
 import re
 import select
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 from socket import SHUT_WR
 
@@ -134,6 +135,19 @@ def test_announced_messages_take_no_memory(start_server, opcode):
     lost = "1006 (end of stream in the middle of a message, without a close frame), ended by "
     ends = server.stderr.matching(rf" closed: {re.escape(lost)}.* in 0 messages {arrived} bytes, ")
     assert len(ends) == len(peers)
+
+
+def test_connections_that_fall_silent_after_a_large_message_keep_none_of_it(start_server):
+    server = start_server("--quiet")
+    message = frame(BINARY, bytes(8 * MEBIBYTE), key=bytes(4))
+    before = memory(server)
+    with ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(open_websocket(server))
+            client.send(message)
+            assert len(client.read_frame().payload) == 8 * MEBIBYTE
+        # What the allocator keeps of one message, and not 160 MiB.
+        assert memory(server) - before < 40 * MEBIBYTE
 
 
 REFUSED = "the server has too many unfinished messages"
