@@ -141,8 +141,10 @@ def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:
         size = len(piece)
         buffer = bytearray(piece + _RUBBISH)
         events += parser.feed(buffer, size)
+        parser.give_back()
         while parser.more:
             events += parser.feed(b"", 0)
+            parser.give_back()
         buffer[:] = b"\xff" * len(buffer)
     return events
 
