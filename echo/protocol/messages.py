@@ -37,6 +37,9 @@ TURN_SIZE: Final = 8 * 1024
 #: becomes, 1 MiB, which take about a millisecond.
 INFLATE_TURN: Final = 256 * 1024
 
+#: Bytes of messages in several pieces that one call gives.
+_HELD_TURN: Final = 64 * 1024
+
 #: The header of a frame with a masking key: its first two bytes and the key where the length is
 #: short, the length of 16 bits and the key where it is longer.
 _SHORT_HEADER: Final = Struct("!BB4s")
@@ -249,8 +252,10 @@ class MessageParser:
                 self.more = end < size
             if final:
                 events.append((partial.opcode, partial.payload()))
-                self.held += partial.size
                 self._partial = None
+                self.held += partial.size
+                # Before another is begun, those that were given are dealt with.
+                self.more = self.more or (self.held >= _HELD_TURN and end < size)
                 return end
             if inflater is None or self.more or not self._remaining or end == size:
                 return end

@@ -184,7 +184,7 @@ def test_lost_connection_is_1006_of_the_peer():
 
 
 def test_every_end_is_in_the_table():
-    ends = {*(error for error, _ in ENDS), ConnectionLost}
+    ends = {*(error for error, _ in ENDS), ConnectionFailed, ConnectionLost}
     assert ends == set(ConnectionClosed.__subclasses__())
 
 
