@@ -6,6 +6,8 @@ Top: the service
     app.py          create_app: the Flask application, its answers to errors, its headers
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here
     settings.py     Settings: every option
+    forwarded.py    TrustedProxies: who asks, as the proxies in front say
+    records.py      the records of connections that several processes share, in Redis
     logs.py         the message log and the access log, written by a thread
 
 Middle, ``net``: gevent's sockets
