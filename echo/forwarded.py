@@ -4,6 +4,7 @@ A client can send these fields itself. So each is believed only in the value tha
 the trusted proxies has put there, and only if it is in the form that it should have.
 """
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_address
@@ -20,6 +21,12 @@ _FIELDS: Final[tuple[str, ...]] = (
     "HTTP_X_FORWARDED_FOR",
     "HTTP_X_FORWARDED_PROTO",
     "HTTP_X_FORWARDED_HOST",
+)
+
+#: An address with or without a port, as proxies write it.
+_ADDRESS: Final = re.compile(
+    r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<ipv4>[0-9.]+))(?::(?P<port>[0-9]{1,5}))?"
+    r"|(?P<ipv6>[0-9A-Fa-f:.]+)"
 )
 
 
@@ -55,17 +62,11 @@ class TrustedProxies:
 
 def _address(text: str) -> tuple[str, str]:
     """Host and port, the port empty if there is none. Raises ValueError for what is no address."""
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":")
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    else:
-        host, port = text, ""
-    # The zone of an IPv6 address could be any text.
-    if "%" in host or not (port == "" or (port.isascii() and port.isdigit() and len(port) <= 5)):
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is not an address")
-    return str(ip_address(host)), port
+    host = match["bracketed"] or match["ipv4"] or match["ipv6"]
+    return str(ip_address(host)), match["port"] or ""
 
 
 def _nothing(_: dict[str, Any], __: StartResponse) -> Iterable[bytes]:

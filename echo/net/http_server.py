@@ -194,6 +194,8 @@ class HTTPServer(WSGIServer):
             return
         handler = self.handler_class(sock, address, self)
         self._handlers.add(handler)
+        if self._stopping:  # since the connection was accepted
+            handler.go_away()
         try:
             handler.handle()
         finally:
