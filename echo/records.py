@@ -103,12 +103,12 @@ class RedisRecords(LocalRecords):
 
     def find(self, connection_id: str) -> ConnectionRecord | None:
         """Ask Redis, in a thread; the calling greenlet waits, two seconds at most."""
-        failure = RecordsUnavailable(f"no answer in {_LOOKUP_TIMEOUT:g} s")
-        try:
-            with gevent.Timeout(_LOOKUP_TIMEOUT, failure):
-                return gevent.get_hub().threadpool.apply(self._get, (connection_id,))
-        except _FAILURES as error:
-            raise RecordsUnavailable(str(error)) from error
+        late = RecordsUnavailable(f"no answer within {_LOOKUP_TIMEOUT:g} s")
+        with gevent.Timeout(_LOOKUP_TIMEOUT, late):
+            found = gevent.get_hub().threadpool.apply(self._get, (connection_id,))
+        if isinstance(found, RecordsUnavailable):
+            raise found
+        return found
 
     def close(self, timeout: float = 1.0) -> None:
         """Write what is queued, for at most ``timeout`` seconds, and end the thread."""
@@ -117,10 +117,13 @@ class RedisRecords(LocalRecords):
         self._thread.join(timeout)
         self._report()
 
-    def _get(self, connection_id: str) -> ConnectionRecord | None:
-        """Read a record. Raises one of _FAILURES."""
-        found = self._redis.get(PREFIX + connection_id)
-        return None if found is None else ConnectionRecord(**json.loads(found))
+    def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:
+        """Read a record, in a thread of gevent's pool, which would print what is raised."""
+        try:
+            found = self._redis.get(PREFIX + connection_id)
+            return None if found is None else ConnectionRecord(**json.loads(found))
+        except _FAILURES as error:
+            return RecordsUnavailable(str(error))
 
     def _run(self) -> None:
         """The thread: wait for records, gather some more, write them all at once."""
