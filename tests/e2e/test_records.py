@@ -12,6 +12,7 @@ from redis import Redis
 from echo.records import EXPIRY, PREFIX
 from tests.e2e.programs import RedisServer
 from tests.e2e.raw_client import (
+    CLOSE,
     TEXT,
     Frame,
     RawClient,
@@ -119,8 +120,10 @@ def test_a_server_that_stops_leaves_the_records_of_all_its_connections(nodes):
         clients = [open_with_id(nodes[0], stack, number) for number in range(many)]
         nodes[0].process.send_signal(signal.SIGTERM)
         for client in clients:
+            assert client.read_frame() == Frame(CLOSE, b"\x03\xe9going away")
             client.send(close_frame(1001))
-            assert client.read_close() == 1001
+            client.read_end()
+            client.sock.close()
         nodes[0].stop(number=0)
     for number in range(many):
         record = json.loads(ask(nodes[1], number).body)
