@@ -1,5 +1,6 @@
 """Other programs as processes of their own, for the end-to-end tests: redis-server and nginx."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -34,6 +35,8 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # Debian keeps servers where only root looks for programs.
+            env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin"},
         )
         deadline = time.monotonic() + DEADLINE
         while True:
