@@ -29,8 +29,8 @@ EXPIRY: Final = 3600
 #: Records that may wait to be written; what comes while so many wait is dropped.
 QUEUE_RECORDS: Final = 20_000
 
-#: Records that are written at a time.
-_BATCH: Final = 500
+#: Records that are written at a time: they take some milliseconds, in which others wait.
+_BATCH: Final = 100
 
 #: Seconds that the thread gathers records before it writes them, and that it waits after a failure.
 _GATHER: Final = 0.02
@@ -67,7 +67,7 @@ class LocalRecords:
         """What any process has put; None for what is unknown. Raises RecordsUnavailable."""
         return None
 
-    def close(self, timeout: float = 1.0) -> None:
+    def close(self, timeout: float = 2.0) -> None:
         """Write what is still to be written, for at most ``timeout`` seconds."""
 
 
@@ -110,11 +110,13 @@ class RedisRecords(LocalRecords):
             raise found
         return found
 
-    def close(self, timeout: float = 1.0) -> None:
+    def close(self, timeout: float = 2.0) -> None:
         """Write what is queued, for at most ``timeout`` seconds, and end the thread."""
         self._closing.set()
         self._queue.put(None)
         self._thread.join(timeout)
+        if self._thread.is_alive():
+            self.dropped += max(0, self._queue.qsize() - 1)
         self._report()
 
     def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:
