@@ -316,6 +316,6 @@ def _click_option(setting: Field[Any]) -> click.Option:
         is_flag=metadata["type"] is bool,
         multiple=metadata["repeat"],
         help=metadata["help"],
-        show_default="none" if setting.default in ((), "", False) else True,
+        show_default="none" if setting.default is False or setting.default in ((), "") else True,
         show_envvar=True,
     )
