@@ -19,6 +19,7 @@ from echo.app import create_app
 from echo.logs import ErrorLog, LineLog, LogQueue, MessageLog, SilentMessageLog
 from echo.net.http_server import HTTPServer
 from echo.net.registry import Registry
+from echo.records import RedisRecords
 from echo.settings import Settings, add_options
 
 
@@ -40,11 +41,12 @@ def serve(settings: Settings) -> None:
     output, errors = LogQueue(sys.stdout or _nowhere()), LogQueue(sys.stderr or _nowhere())
     message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
     tracebacks = ErrorLog(errors)
-    registry = Registry()
+    records = RedisRecords(settings.redis_url, LineLog(errors)) if settings.redis_url else None
+    registry = Registry(publish=records.put if records else None)
     server = HTTPServer(
         (settings.host, settings.port),
         # Not the Flask object: its __call__ would be one more call on the C stack of each greenlet.
-        create_app(settings, message_log, registry).wsgi_app,
+        create_app(settings, message_log, registry, records).wsgi_app,
         LineLog(errors),
         limits=settings.limits(),
         errors=tracebacks,
@@ -61,6 +63,8 @@ def serve(settings: Settings) -> None:
             raise _cannot_listen(settings, error) from error
         server.serve_until_signal(lambda: _announce(server, LineLog(output)))
     finally:
+        if records:
+            records.close()
         output.close()
         errors.close()
 

@@ -7,6 +7,8 @@ Top: the service
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;
                     the inspector's loop and what is known of a connection
     settings.py     Settings: every option
+    forwarded.py    TrustedProxies: who asks, as the proxies in front say
+    records.py      the records of connections that several processes share, in Redis
     logs.py         the message log and the access log, written by a thread
 
 Middle, ``net``: gevent's sockets

@@ -9,11 +9,14 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from echo.forwarded import TrustedProxies
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.net.http_handler import REFUSAL
 from echo.net.registry import Registry
+from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
+from echo.records import LocalRecords
 from echo.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -31,20 +34,26 @@ _SECURITY_HEADERS: Final = {
 
 
 def create_app(
-    settings: Settings, message_log: MessageLog, registry: Registry | None = None
+    settings: Settings,
+    message_log: MessageLog,
+    registry: Registry | None = None,
+    records: LocalRecords | None = None,
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
-    ``message_log`` gets every message that arrives; ``registry`` is the one of the
-    server that the application is for.
+    ``message_log`` gets every message that arrives; ``registry`` is the one of the server that the
+    application is for; ``records`` are those of all processes.
     """
     app = Flask(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
     registry = Registry() if registry is None else registry
-    handlers = Handlers(settings.handshake_policy(), message_log, registry)
+    records = LocalRecords() if records is None else records
+    handlers = Handlers(settings.handshake_policy(), message_log, registry, records)
     app.register_blueprint(handlers.blueprint())
     app.add_url_rule("/", "index", _index)
+    app.add_url_rule("/healthz", "healthz", _healthz)
+    app.add_url_rule("/readyz", "readyz", _readyz)
     app.url_map.merge_slashes = False
     for endpoint in ("ws.echo_message", "ws.inspect_message"):
         for rule in app.url_map.iter_rules(endpoint):
@@ -56,12 +65,27 @@ def create_app(
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ConnectionLost, _nobody_to_answer)
     app.after_request(_add_security_headers)
+    if settings.trust_proxy:
+        proxied = TrustedProxies(app.wsgi_app, settings.trust_proxy)
+        app.wsgi_app = proxied  # type: ignore[method-assign]
     return app
 
 
 def _index() -> ResponseReturnValue:
     """``/``: to the page."""
     return redirect(url_for("ws.echo_display"))
+
+
+def _healthz() -> ResponseReturnValue:
+    """``/healthz``: 200 while the process answers."""
+    return Response("alive\n", content_type="text/plain; charset=utf-8")
+
+
+def _readyz() -> ResponseReturnValue:
+    """``/readyz``: 200 while new connections are taken, 503 at capacity and in the shutdown."""
+    if not is_accepting(request.environ):
+        return _plain_text(503, "This server takes no further connections for now.")
+    return Response("ready\n", content_type="text/plain; charset=utf-8")
 
 
 def _refuse_leading_slashes() -> None:

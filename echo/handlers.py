@@ -9,9 +9,10 @@ from flask.typing import ResponseReturnValue
 
 from echo.logs import MessageLog
 from echo.net.inspection import inspect
-from echo.net.registry import Registry
+from echo.net.registry import Registry, is_id
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy
+from echo.records import LocalRecords, RecordsUnavailable
 
 
 class _Upgraded(Response):
@@ -32,6 +33,7 @@ class Handlers:
     policy: HandshakePolicy
     message_log: MessageLog
     registry: Registry
+    records: LocalRecords
 
     def echo_message(self) -> ResponseReturnValue:
         """``/ws/echo``: send every message back as it came."""
@@ -61,8 +63,13 @@ class Handlers:
     def connection(self, connection_id: str) -> ResponseReturnValue:
         """``/ws/connections/<id>``: what is known of a connection, open or over."""
         record = self.registry.find(connection_id)
+        if record is None and is_id(connection_id):
+            try:
+                record = self.records.find(connection_id)
+            except RecordsUnavailable as failure:
+                abort(503, f"The records of other processes cannot be had for now: {failure}.")
         if record is None:
-            abort(404, "This process knows no connection of that id.")
+            abort(404, self.records.unknown)
         response = jsonify(record.as_json())
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -17,9 +17,13 @@ from echo.net.limits import Limits
 from echo.protocol.deflate import DeflatePolicy
 from echo.protocol.handshake import HandshakePolicy, Origin, is_token
 from echo.protocol.rfc6455 import MAX_PAYLOAD_LENGTH
+from echo.records import check_redis_url
 
 _LIMITS: Final = Limits()
 _DEFLATE: Final = DeflatePolicy()
+
+#: The most proxies in a row that can be trusted.
+_MOST_HOPS: Final = 100
 
 #: The longest time that an option takes: a day, in seconds.
 _DAY: Final = 86_400
@@ -61,6 +65,21 @@ class _SubprotocolParameter(click.ParamType[str]):
         """Check the value and give it back."""
         if not is_token(value):
             self.fail(f"{value!r} is not a token of HTTP.", param, ctx)
+        return str(value)
+
+
+class _RedisURLParameter(click.ParamType[str]):
+    """Where a Redis is; an empty one means none."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the value and give it back. It may hold a password, so no error shows it."""
+        try:
+            if value:
+                check_redis_url(value)
+        except ValueError:
+            self.fail("this is not redis://[[user]:password@]host[:port][/database].", param, ctx)
         return str(value)
 
 
@@ -217,6 +236,20 @@ class Settings:
         "A foreign origin whose pages may connect, repeatable; * for all.",
         repeat=True,
     )
+    trust_proxy: int = _option(
+        0,
+        "--trust-proxy",
+        "ECHO_TRUST_PROXY",
+        click.IntRange(0, _MOST_HOPS),
+        "Proxies in front whose X-Forwarded-For, -Proto and -Host are believed; 0 believes none.",
+    )
+    redis_url: str = _option(
+        "",
+        "--redis-url",
+        "ECHO_REDIS_URL",
+        _RedisURLParameter(),
+        "A Redis by which processes share the records of connections, for an hour each.",
+    )
     quiet: bool = _option(
         False, "--quiet", "ECHO_QUIET", bool, "Do not print the messages that arrive."
     )
@@ -283,6 +316,6 @@ def _click_option(setting: Field[Any]) -> click.Option:
         is_flag=metadata["type"] is bool,
         multiple=metadata["repeat"],
         help=metadata["help"],
-        show_default="none" if setting.default in ((), False) else True,
+        show_default="none" if setting.default is False or setting.default in ((), "") else True,
         show_envvar=True,
     )

@@ -28,6 +28,8 @@ DEFAULTS = Settings(
     compression_min_size=256,
     subprotocols=(),
     allowed_origins=(),
+    trust_proxy=0,
+    redis_url="",
     quiet=False,
 )
 
@@ -56,6 +58,8 @@ OPTIONS = [
         "https://page.example",
         ("https://page.example",),
     ),
+    ("trust_proxy", "--trust-proxy", "ECHO_TRUST_PROXY", "2", 2),
+    ("redis_url", "--redis-url", "ECHO_REDIS_URL", "redis://:pw@h:1/2", "redis://:pw@h:1/2"),
     ("quiet", "--quiet", "ECHO_QUIET", "1", True),
 ]
 
@@ -86,6 +90,18 @@ BAD_VALUES = [
         (flag, f"ECHO_{flag[2:].upper().replace('-', '_')}", value)
         for flag in ("--max-connections", "--receive-budget")
         for value in ("0", "-1", "1.5", "many")
+    ),
+    *(("--trust-proxy", "ECHO_TRUST_PROXY", value) for value in ("-1", "101", "all", "1.5")),
+    *(
+        ("--redis-url", "ECHO_REDIS_URL", value)
+        for value in (
+            "localhost",
+            "http://localhost",
+            "redis://localhost:port",
+            "redis://localhost:65536",
+            "redis://[::1/0",
+            "redis://localhost/0?colour=red",
+        )
     ),
     *(
         ("--compression", "ECHO_COMPRESSION", value)

@@ -56,7 +56,7 @@ class Connection:
     Attributes:
         id: what it is called by, unlike any other connection's.
         path: of the request that it began with.
-        peer: the peer's address, ``host:port``.
+        peer: the peer's address, ``host:port``, or the host alone as a trusted proxy says it.
         subprotocol: the one that was negotiated, or None.
         ended: how the connection ended; None while it lives.
         heard: set whenever bytes arrive; whoever watches the connection clears it.

@@ -24,6 +24,9 @@ from echo.protocol.http_head import HeadParser, RequestHead
 #: Where a view may leave, in a request's environ, why it refused: for the access log.
 REFUSAL: Final = "echo.refusal"
 
+#: Where a request's environ has the scheme by which the client came, if a trusted proxy says it.
+SCHEME: Final = "echo.scheme"
+
 #: Where a request's environ has its RequestHead.
 HEAD: Final = "echo.head"
 
@@ -34,6 +37,17 @@ LINGER: Final = 2.0
 _CGI_NAMES: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 
 Environ = dict[str, Any]
+
+
+def peer_of(environ: Environ) -> str:
+    """Who has sent a request, ``host:port`` or the host alone, an IPv6 host in brackets."""
+    return _peer(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
+
+
+def _peer(host: str, port: str) -> str:
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{port}" if port else host
+
 
 #: The input of every request: no request has a body here.
 _NO_BODY: Final = Input(BytesIO(), 0)  # type: ignore[arg-type]
@@ -54,9 +68,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     @property
     def peer(self) -> str:
-        """The peer's address, ``host:port``, an IPv6 host in brackets."""
-        host, port = self.client_address[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        """The address of the socket's other end, a proxy's if there is one, as ``peer_of``."""
+        return _peer(*map(str, self.client_address[:2]))
 
     def handle(self) -> None:
         """Answer requests until one of both sides has enough. Called by the server."""
@@ -185,5 +198,6 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def format_request(self) -> str:
         """The line of the access log."""
         status = (self._orig_status or "-").split()[0]
-        refusal = (self.environ or {}).get(REFUSAL, "")
-        return f'{self.peer} "{self.requestline}" {status} {refusal}'.rstrip()
+        environ = self.environ or {}
+        peer = peer_of(environ) if environ else self.peer
+        return f'{peer} "{self.requestline}" {status} {environ.get(REFUSAL, "")}'.rstrip()

@@ -115,6 +115,11 @@ class HTTPServer(WSGIServer):
         self._keepalive = Keepalive(self.limits.ping_interval, self.limits.ping_timeout)
         self._keeper: gevent.Greenlet[..., Any] | None = None
 
+    @property
+    def accepting(self) -> bool:
+        """Whether a further connection would be served: there is room, and no end in sight."""
+        return not self._stopping and len(self._handlers) < self.capacity
+
     def url(self, scheme: str) -> str:
         """The service's root for a client on this machine, once the server has started."""
         host = _LOOPBACK_OF_ANY.get(self.host, self.host)
@@ -189,6 +194,8 @@ class HTTPServer(WSGIServer):
             return
         handler = self.handler_class(sock, address, self)
         self._handlers.add(handler)
+        if self._stopping:  # since the connection was accepted
+            handler.go_away()
         try:
             handler.handle()
         finally:

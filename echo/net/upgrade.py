@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
-from echo.net.http_handler import HEAD, Environ, HTTPHandler
+from echo.net.http_handler import HEAD, SCHEME, Environ, HTTPHandler, peer_of
 from echo.net.registry import Registry, is_id, new_id
 from echo.protocol.deflate import PerMessageDeflate
 from echo.protocol.errors import BadRequest, CannotUpgrade, ConnectionLost
@@ -70,6 +70,7 @@ def switch_protocols(
         origin=environ.get("HTTP_ORIGIN"),
         protocols=environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL"),
         extensions=environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS"),
+        scheme=environ.get(SCHEME),
     )
     response = negotiate(request, policy)
     handler = environ.get(_HANDLER)
@@ -89,7 +90,7 @@ def switch_protocols(
         deflate = PerMessageDeflate(response.deflate, policy.deflate)
     connection = connection_class(
         handler.channel,
-        peer=handler.peer,
+        peer=peer_of(environ),
         limits=handler.server.limits,
         budget=handler.server.budget,
         connection_id=connection_id,
@@ -101,6 +102,12 @@ def switch_protocols(
     handler.connection = connection
     handler.server.watch(connection)
     return connection, head, sent
+
+
+def is_accepting(environ: Environ) -> bool:
+    """Whether the server of a request takes a further connection; one that cannot say does."""
+    handler = environ.get(_HANDLER)
+    return not isinstance(handler, UpgradeHandler) or bool(handler.server.accepting)
 
 
 class UpgradeHandler(HTTPHandler):
@@ -176,7 +183,7 @@ class UpgradeHandler(HTTPHandler):
         if one is None:
             return super().format_request()
         return (
-            f"{self.peer} closed: {one.ended}, after {monotonic() - one.began:.3f} s, "
+            f"{one.peer} closed: {one.ended}, after {monotonic() - one.began:.3f} s, "
             f"in {one.messages_in} messages {one.bytes_in} bytes, "
             f"out {one.messages_out} messages {one.bytes_out} bytes"
         )

@@ -63,7 +63,8 @@ class Origin(NamedTuple):
 class HandshakeRequest:
     """The parts of an HTTP request that the opening handshake looks at (section 4.2.1).
 
-    A header field that is absent is None; one sent several times is joined by commas.
+    A header field that is absent is None; one sent several times is joined by commas. ``scheme``:
+    the one by which the client came, ``http`` or ``https``; None where that is not known.
     """
 
     method: str
@@ -76,6 +77,7 @@ class HandshakeRequest:
     origin: str | None
     protocols: str | None
     extensions: str | None
+    scheme: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,17 +193,18 @@ def _origin_allowed(request: HandshakeRequest, policy: HandshakePolicy) -> bool:
         origin = Origin.parse(request.origin or "")
     except ValueError:
         return False
-    return origin in policy.origins or _same_host(origin, request.host)
+    return origin in policy.origins or _same_host(origin, request)
 
 
-def _same_host(origin: Origin, host: str | None) -> bool:
+def _same_host(origin: Origin, request: HandshakeRequest) -> bool:
     """Whether the Host header field names the origin's host and port.
 
-    The scheme is left out: behind a proxy that ends TLS the server does not see it. A Host without
-    a port means the default one of the origin's scheme.
+    The scheme counts only where it is known: behind a proxy that ends TLS the server does not see
+    it. A Host without a port means the default one of the scheme.
     """
+    scheme = request.scheme or origin.scheme
     try:
-        return host is not None and Origin.parse(f"{origin.scheme}://{host}") == origin
+        return request.host is not None and Origin.parse(f"{scheme}://{request.host}") == origin
     except ValueError:
         return False
 

@@ -168,3 +168,14 @@ def test_stop_may_come_twice(service):
     one.server.stop()
     one.server.stop()
     assert one.server.closed
+
+
+def test_what_was_accepted_but_not_yet_served_when_the_server_stops_is_closed(service, pair):
+    one = service(hello, head_timeout=10 * DEADLINE)
+    sock, peer = pair("tcp")
+    assert one.server.accepting
+    stopping = gevent.spawn(one.server.stop, 10 * DEADLINE)
+    one.server.do_handle(sock, ("127.0.0.1", 1))
+    stopping.get(timeout=DEADLINE)
+    assert not one.server.accepting
+    assert peer.read_to_end() == b""

@@ -1,0 +1,264 @@
+"""--redis-url: any process tells of the connections of all; and Redis disturbs no echo."""
+
+import json
+import signal
+import socket
+from contextlib import ExitStack
+from time import monotonic
+
+import pytest
+from redis import Redis
+
+from echo.records import EXPIRY, PREFIX
+from tests.e2e.programs import RedisServer
+from tests.e2e.raw_client import (
+    CLOSE,
+    TEXT,
+    Frame,
+    RawClient,
+    close_frame,
+    frame,
+    http_request,
+    open_websocket,
+)
+from tests.e2e.server_process import DEADLINE
+
+DROPPED = "records of connections dropped, as Redis took none: "
+
+
+@pytest.fixture
+def redis(tmp_path):
+    with RedisServer(tmp_path) as redis:
+        yield redis
+
+
+@pytest.fixture
+def nodes(start_server, redis):
+    """Two servers that share a Redis."""
+    return [start_server("--redis-url", redis.url) for _ in range(2)]
+
+
+def connection_id(number):
+    return f"connection-of-a-test-{number}"
+
+
+def ask(server, number):
+    """The answer to who asks for a connection."""
+    with RawClient(server) as client:
+        headers = [("Host", "x"), ("Connection", "close")]
+        path = f"/ws/connections/{connection_id(number)}"
+        client.send(http_request(path=path, headers=headers))
+        return client.read_response()
+
+
+def wait_for(server, number, state="closed"):
+    """The record of a connection, once it is in this state."""
+    deadline = monotonic() + DEADLINE
+    while True:
+        response = ask(server, number)
+        if response.status == 200 and (record := json.loads(response.body))["state"] == state:
+            return record
+        assert monotonic() < deadline, response
+
+
+def echo(client, text="still here"):
+    client.send(frame(TEXT, text))
+    assert client.read_frame() == Frame(TEXT, text.encode())
+
+
+def open_with_id(server, stack, number):
+    client = stack.enter_context(RawClient(server))
+    client.upgrade(path=f"/ws/echo?id={connection_id(number)}")
+    return client
+
+
+def close(client, code=1000):
+    client.send(close_frame(code))
+    assert client.read_close() == code
+
+
+def test_any_process_tells_how_a_connection_ended(nodes):
+    with ExitStack() as stack:
+        client = open_with_id(nodes[0], stack, 1)
+        echo(client)
+        close(client, 4321)
+    own, other = (wait_for(node, 1) for node in nodes)
+    assert own == other
+    assert (other["peer"], other["code"], other["cause"]) == (client.address, 4321, "peer-close")
+    assert (other["messages_in"], other["messages_out"]) == (1, 1)
+
+
+def test_any_process_tells_of_an_open_connection_as_it_began(nodes):
+    with ExitStack() as stack:
+        client = open_with_id(nodes[0], stack, 1)
+        echo(client)
+        assert wait_for(nodes[0], 1, "open")["messages_in"] == 1
+        other = wait_for(nodes[1], 1, "open")
+        assert (other["peer"], other["messages_in"]) == (client.address, 0)
+        close(client)
+
+
+def test_records_expire(nodes, redis):
+    with ExitStack() as stack:
+        close(open_with_id(nodes[0], stack, 1))
+    wait_for(nodes[1], 1)
+    with Redis.from_url(redis.url) as client:
+        assert client.keys() == [f"{PREFIX}{connection_id(1)}".encode()]
+        assert EXPIRY - DEADLINE < client.ttl(client.keys()[0]) <= EXPIRY
+
+
+def test_what_nobody_knows_is_404(nodes, echo_server):
+    shared, alone = ask(nodes[0], 1), ask(echo_server, 1)
+    assert (shared.status, alone.status) == (404, 404)
+    assert "No process knows a connection of that id" in shared.text
+    assert "another one may" in alone.text
+
+
+def test_a_server_that_stops_leaves_the_records_of_all_its_connections(nodes):
+    many = 200
+    with ExitStack() as stack:
+        clients = [open_with_id(nodes[0], stack, number) for number in range(many)]
+        nodes[0].process.send_signal(signal.SIGTERM)
+        for client in clients:
+            assert client.read_frame() == Frame(CLOSE, b"\x03\xe9going away")
+            client.send(close_frame(1001))
+            client.read_end()
+            client.sock.close()
+        nodes[0].stop(number=0)
+    for number in range(many):
+        record = json.loads(ask(nodes[1], number).body)
+        assert (record["cause"], record["code"]) == ("shutdown", 1001)
+
+
+def stop(redis):
+    redis.stop()
+
+
+def suspend(redis):
+    redis.process.send_signal(signal.SIGSTOP)
+
+
+def restart(redis):
+    redis.start()
+
+
+def resume(redis):
+    redis.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("take", "give_back"), [(stop, restart), (suspend, resume)])
+def test_echoing_goes_on_without_redis(nodes, redis, take, give_back):
+    with ExitStack() as stack:
+        steady = [stack.enter_context(open_websocket(node)) for node in nodes]
+        close(open_with_id(nodes[0], stack, 1))
+        wait_for(nodes[1], 1)
+        take(redis)
+        for number in range(2, 12):
+            client = open_with_id(nodes[0], stack, number)
+            for one in (client, *steady):
+                echo(one)
+            close(client)
+        assert wait_for(nodes[0], 2)["code"] == 1000
+        response = ask(nodes[1], 2)
+        assert response.status == 503
+        assert "records of other processes cannot be had for now" in response.text
+        nodes[0].stderr.wait_for_line(DROPPED)
+        for client in steady:
+            echo(client)
+        give_back(redis)
+        number = 12
+        while ask(nodes[1], number - 1).status != 200:
+            close(open_with_id(nodes[0], stack, number))
+            number += 1
+        for client in steady:
+            echo(client)
+            close(client)
+    assert len(nodes[0].stderr.matching(DROPPED)) == 1
+
+
+def test_it_starts_and_stops_without_redis(start_server, redis):
+    redis.stop()
+    server = start_server("--redis-url", redis.url)
+    with ExitStack() as stack:
+        client = open_with_id(server, stack, 1)
+        echo(client)
+        close(client)
+    server.stop()
+    assert server.stderr.matching(rf"{DROPPED}\d.*Connection refused")
+
+
+def test_lookups_in_a_suspended_redis_hold_nobody_up(nodes, redis):
+    """More of them than there are threads to wait."""
+    redis.process.send_signal(signal.SIGSTOP)
+    with ExitStack() as stack:
+        askers = [stack.enter_context(RawClient(nodes[0])) for _ in range(50)]
+        request = http_request(path=f"/ws/connections/{connection_id(1)}", headers=[("Host", "x")])
+        for client in askers:
+            client.send(request)
+        with open_websocket(nodes[0]) as client:
+            for _ in range(100):
+                echo(client)
+            close(client)
+        for client in askers:
+            assert client.read_response().status == 503
+    redis.process.send_signal(signal.SIGCONT)
+
+
+def lists(redis):
+    """Something else has our key."""
+    with Redis.from_url(redis.url) as client:
+        client.rpush(PREFIX + connection_id(1), "a list")
+
+
+def other_json(redis):
+    with Redis.from_url(redis.url) as client:
+        client.set(PREFIX + connection_id(1), '{"colour": "red"}')
+
+
+def no_json(redis):
+    with Redis.from_url(redis.url) as client:
+        client.set(PREFIX + connection_id(1), b"\xff")
+
+
+@pytest.mark.parametrize("spoil", [lists, other_json, no_json])
+def test_what_is_no_record_is_none(nodes, redis, spoil):
+    spoil(redis)
+    assert ask(nodes[0], 1).status == 503
+
+
+def assert_undisturbed(server, reason):
+    with ExitStack() as stack:
+        client = open_with_id(server, stack, 1)
+        echo(client)
+        close(client)
+    server.stderr.wait_for_line(rf"{DROPPED}\d+: .*{reason}")
+    assert ask(server, 2).status == 503
+
+
+def test_a_redis_that_asks_for_a_password(start_server, tmp_path):
+    with RedisServer(tmp_path, "--requirepass", "right-password") as redis:
+        url = redis.url.replace("//", "//:wrong-password@")
+        server = start_server("--redis-url", url)
+        assert_undisturbed(server, "invalid username-password pair")
+        assert not server.stderr.matching("wrong-password")
+
+
+def test_a_redis_without_memory(start_server, tmp_path):
+    with RedisServer(tmp_path, "--maxmemory", "1") as redis:
+        server = start_server("--redis-url", redis.url)
+        with ExitStack() as stack:
+            close(open_with_id(server, stack, 1))
+        server.stderr.wait_for_line(rf"{DROPPED}\d+: .*used memory > 'maxmemory'")
+
+
+def test_another_service_in_the_place_of_redis(start_server, echo_server):
+    server = start_server("--redis-url", f"redis://127.0.0.1:{echo_server.port}")
+    assert_undisturbed(server, "")
+
+
+def test_a_listener_that_never_answers(start_server):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"redis://127.0.0.1:{listener.getsockname()[1]}"
+        server = start_server("--redis-url", url)
+        assert_undisturbed(server, "Timeout")
+        server.stop()
