@@ -9,7 +9,7 @@ import signal
 import sys
 from contextlib import suppress
 from functools import partial
-from typing import ClassVar, Final, NoReturn
+from typing import Any, ClassVar, Final, NoReturn
 
 import click
 import gevent
@@ -49,22 +49,25 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
     def configure(cls) -> Settings:
         """Read the environment and the certificate, at the start and when gunicorn reloads.
 
-        What does not serve ends the process at its start, with one line and the exit code 2. Later
-        a certificate that does not serve is not taken.
+        What does not serve ends the process, with one line and the exit code 2.
         """
         try:
             cls.settings = Settings.from_environment()
             if cls.certificate is None:
                 cls.certificate = cls.settings.certificate()
-                return cls.settings
         except click.ClickException as error:
             click.echo(f"gunicorn: {error.format_message()}", err=True)
             sys.exit(error.exit_code)
-        try:
-            cls.certificate.reload()
-        except OSError as error:
-            click.echo(f"the new certificate is not taken: {error}", err=True)
         return cls.settings
+
+    def __init__(self, *arguments: Any) -> None:
+        """Called by gunicorn's master, before it forks: take a new certificate if there is one."""
+        super().__init__(*arguments)
+        if self.certificate is not None:
+            try:
+                self.certificate.refresh()
+            except OSError as error:
+                self.log.error("the new certificate is not taken: %s", error)
 
     @staticmethod
     def check_config(cfg: Config, log: Logger) -> None:

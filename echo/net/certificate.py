@@ -1,6 +1,7 @@
 """The server's certificate, which can be read anew while the server runs."""
 
 import ssl
+from pathlib import Path
 from typing import Final
 
 #: The protocol that a client may ask for by ALPN: there is no HTTP/2 here.
@@ -19,11 +20,23 @@ class Certificate:
         ``keyfile`` is in the ``certfile`` too. Raises OSError.
         """
         self._files = (certfile, keyfile)
-        self.context = self._load()
+        self._state: tuple[object, ...] = ()
+        self.context: ssl.SSLContext
+        self.refresh()
 
-    def reload(self) -> None:
-        """Read the files again. Raises OSError; then everything stays as it was."""
+    def refresh(self) -> bool:
+        """Read the files if they have changed, and say whether they have.
+
+        Raises OSError for files that do not serve; then everything stays as it was.
+        """
+        # A context has the keys of its session tickets: it is kept as long as it can be.
+        stats = [Path(file).stat() for file in self._files if file is not None]
+        state = tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats)
+        if state == self._state:
+            return False
         self.context = self._load()
+        self._state = state
+        return True
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -153,11 +153,11 @@ class HTTPServer(WSGIServer):
         if self._certificate is None:
             return
         try:
-            self._certificate.reload()
+            new = self._certificate.refresh()
         except OSError as error:
             self.log.write(f"the new certificate is not taken: {error}")
         else:
-            self.log.write("the new certificate is taken")
+            self.log.write(f"the certificate is {'a new one' if new else 'the same as before'}")
 
     def serve_until_signal(self, ready: Callable[[], object]) -> None:
         """Serve until SIGINT or SIGTERM, then stop; the server must have been started.

@@ -84,14 +84,24 @@ class TLSChannel(Channel):
     def finish(self, timeout: float) -> None:
         """As Channel.finish, beginning with a close_notify."""
         deadline = monotonic() + timeout
+        with suppress(OSError):
+            super().send((self._end_tls(),), timeout)
+        super().finish(deadline - monotonic())
+
+    def close(self) -> None:
+        """As Channel.close, with a close_notify if there is room for it."""
+        with suppress(OSError):
+            self._sock.send(self._end_tls())
+        super().close()
+
+    def _end_tls(self) -> bytes:
+        """Make an end of TLS; returns the close_notify, empty where that is not in place."""
         tls, self._tls = self._tls, None
         if tls is not None:
             with suppress(OSError):
                 # Raises when the peer's close_notify is not there yet, which it need not be.
                 tls.unwrap()
-            with suppress(OSError):
-                self._send_own()
-        super().finish(deadline - monotonic())
+        return self._outgoing.read()
 
     def _decrypt(self, tls: ssl.SSLObject, size: int) -> int:
         """Replace the ``size`` bytes that have arrived by what they mean; returns how many."""
