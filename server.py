@@ -48,6 +48,7 @@ def serve(settings: Settings) -> None:
 
 def _serve_by_workers(settings: Settings) -> NoReturn:
     """Become gunicorn, which finds its own settings in gunicorn.conf.py and these around it."""
+    settings.certificate()  # to complain here of one that does not serve
     environment = os.environ | settings.as_environment()
     os.chdir(Path(__file__).resolve().parent)
     os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], environment)  # noqa: S606

@@ -263,8 +263,6 @@ class Settings:
         default_host = context.get_parameter_source("host") == ParameterSource.DEFAULT
         if default_host and os.environ.get("PORT"):
             values["host"] = "0.0.0.0"  # noqa: S104
-        if values["keyfile"] and not values["certfile"]:
-            raise click.UsageError("'--keyfile' needs '--certfile' (env var: 'ECHO_CERTFILE').")
         return cls(**values)
 
     @classmethod
@@ -287,6 +285,8 @@ class Settings:
     def certificate(self) -> Certificate | None:
         """What TLS needs; None for no TLS. Raises click.UsageError for files that do not serve."""
         if self.certfile is None:
+            if self.keyfile is not None:
+                raise click.UsageError("'--keyfile' needs '--certfile' (env var: 'ECHO_CERTFILE').")
             return None
         try:
             return Certificate(self.certfile, self.keyfile)
@@ -342,6 +342,6 @@ def _click_option(setting: Field[Any]) -> click.Option:
         is_flag=metadata["type"] is bool,
         multiple=metadata["repeat"],
         help=metadata["help"],
-        show_default="none" if setting.default in {(), False, None} else True,
+        show_default="none" if setting.default is False or setting.default in {(), None} else True,
         show_envvar=True,
     )
