@@ -135,7 +135,8 @@ class TLSChannel(Channel):
             if not read:
                 break
             size += read
-            # Cheaper than to try and fail, which most often it would.
+            # Cheaper than to try and fail, which most often it would. OpenSSL takes one record at a
+            # time from what is coming in, so there is none that neither of the two knows.
             if not (self._incoming.pending or tls.pending()):
                 self._more = False
                 break
