@@ -3,6 +3,8 @@
 Three floors; a file imports from its own or a lower one, never upward.
 
 Top: the service
+    worker.py       EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
+    service.py      service: the application, its server and its logs in one process
     app.py          create_app: the Flask application, its answers to errors, its headers
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here
     settings.py     Settings: every option
@@ -14,6 +16,8 @@ Middle, ``net``: gevent's sockets
     http_handler.py one HTTP connection: heads against deadlines, answers, the access log
     keepalive.py    the greenlet that pings quiet connections
     connection.py   Connection: read_message, write_message, ping, close
+    tls_channel.py  TLSChannel: a Channel whose bytes are encrypted
+    certificate.py  Certificate: what TLS needs, read anew when it changes
     channel.py      bytes in and out of one socket; the only file that parks greenlets in the hub
     limits.py       Limits: what a peer may take
 
