@@ -85,3 +85,13 @@ class Authority:
 def authority(tmp_path):
     """An Authority of this test."""
     return Authority(tmp_path)
+
+
+@pytest.fixture
+def start_tls(start_server, authority):
+    """``start_tls(*options)``: a ServerProcess that speaks TLS."""
+
+    def start(*options):
+        return start_server(*authority.options, *options, tls=authority.context)
+
+    return start
