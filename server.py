@@ -4,22 +4,18 @@ For WSGI tools ``app`` is the application, set up by the environment alone.
 """
 
 import errno
-import gc
 import os
 import sys
 from pathlib import Path
 from socket import gaierror
-from typing import TextIO, cast
+from typing import NoReturn
 
 import click
-import gevent
 from flask import Flask
 
 from echo.app import create_app
-from echo.logs import ErrorLog, LineLog, LogQueue, MessageLog, SilentMessageLog
-from echo.net.http_server import HTTPServer
-from echo.net.registry import Registry
-from echo.records import RedisRecords
+from echo.logs import LogQueue, MessageLog, SilentMessageLog
+from echo.service import announcement, nowhere, service
 from echo.settings import Settings, add_options
 
 
@@ -33,51 +29,29 @@ def command(context: click.Context, /, **_: object) -> None:
     command line beats it. A repeatable one takes its values from the environment separated by
     spaces.
     """
-    serve(Settings.from_context(context))
+    settings = Settings.from_context(context)
+    (_serve_by_workers if settings.workers else serve)(settings)
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
-    output, errors = LogQueue(sys.stdout or _nowhere()), LogQueue(sys.stderr or _nowhere())
-    message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
-    tracebacks = ErrorLog(errors)
-    records = RedisRecords(settings.redis_url, LineLog(errors)) if settings.redis_url else None
-    registry = Registry(publish=records.put if records else None)
-    server = HTTPServer(
-        (settings.host, settings.port),
-        # Not the Flask object: its __call__ would be one more call on the C stack of each greenlet.
-        create_app(settings, message_log, registry, records).wsgi_app,
-        LineLog(errors),
-        limits=settings.limits(),
-        errors=tracebacks,
-        registry=registry,
-    )
-    gevent.get_hub().exception_stream = cast(TextIO, tracebacks)
-    # What is loaded now stays to the end: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    try:
+    with service(settings, (settings.host, settings.port), settings.certificate()) as (
+        server,
+        output,
+    ):
         try:
             server.start()
         except OSError as error:
             raise _cannot_listen(settings, error) from error
-        server.serve_until_signal(lambda: _announce(server, LineLog(output)))
-    finally:
-        if records:
-            records.close()
-        output.close()
-        errors.close()
+        server.serve_until_signal(lambda: [*map(output.write, announcement(server.url))])
 
 
-def _announce(server: HTTPServer, output: LineLog) -> None:
-    """Print where the service is."""
-    output.write(f"Page:      {server.url('http')}/ws/echo_display")
-    output.write(f"WebSocket: {server.url('ws')}/ws/echo")
-
-
-def _nowhere() -> TextIO:
-    """In the place of an output that was closed before the start."""
-    return Path(os.devnull).open("w", encoding="utf-8")
+def _serve_by_workers(settings: Settings) -> NoReturn:
+    """Become gunicorn, which finds its own settings in gunicorn.conf.py and these around it."""
+    settings.certificate()  # to complain here of one that does not serve
+    environment = os.environ | settings.as_environment()
+    os.chdir(Path(__file__).resolve().parent)
+    os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], environment)  # noqa: S606
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> click.ClickException:
@@ -108,7 +82,7 @@ def __getattr__(name: str) -> Flask:
         raise AttributeError(name)
     settings = Settings.from_environment()
     message_log = (
-        SilentMessageLog() if settings.quiet else MessageLog(LogQueue(sys.stdout or _nowhere()))
+        SilentMessageLog() if settings.quiet else MessageLog(LogQueue(sys.stdout or nowhere()))
     )
     application = globals()[name] = create_app(settings, message_log)
     return application

@@ -3,6 +3,8 @@
 Three floors; a file imports from its own or a lower one, never upward.
 
 Top: the service
+    worker.py       EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
+    service.py      service: the application, its server and its logs in one process
     app.py          create_app: the Flask application, its answers to errors, its headers
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;
                     the inspector's loop and what is known of a connection
@@ -19,6 +21,8 @@ Middle, ``net``: gevent's sockets
     connection.py   Connection: read_message, write_message, ping, close
     inspection.py   InspectedConnection: tells its peer what arrived, frame by frame
     registry.py     connections by their ids, and the records of the last that ended
+    tls_channel.py  TLSChannel: a Channel whose bytes are encrypted
+    certificate.py  Certificate: what TLS needs, read anew when it changes
     channel.py      bytes in and out of one socket; the only file that parks greenlets in the hub
     limits.py       Limits: what a peer may take
 

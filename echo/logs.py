@@ -5,12 +5,14 @@ is slow or stuck the queue fills and further lines are dropped, counted, and the
 once the output flows again; whoever logs goes on undisturbed.
 """
 
+import fcntl
 import os
 import re
 import select
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Thread
 from typing import Final, TextIO
 
@@ -49,9 +51,12 @@ class LogQueue:
     ``put`` may be called from any greenlet or thread.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        """``stream`` must have a file descriptor; nothing else should write to it."""
+    def __init__(self, stream: TextIO, *, shared: bool = False) -> None:
+        """``stream`` must have a file descriptor; nothing else should write to it, but with
+        ``shared`` the LogQueues of other processes.
+        """
         self._descriptor = stream.fileno()
+        self._shared = shared
         self._encoding = stream.encoding
         self._entries: deque[tuple[Callable[..., str], tuple[object, ...]]] = deque()
         self._dropped = 0
@@ -106,7 +111,18 @@ class LogQueue:
             lines.append(f"({dropped} log lines dropped: the output was too slow)")
         if lines:
             lines.append("")
-            self._write_all("\n".join(lines).encode(self._encoding, "backslashreplace"))
+            data = "\n".join(lines).encode(self._encoding, "backslashreplace")
+            (self._write_alone if self._shared else self._write_all)(data)
+
+    def _write_alone(self, data: bytes) -> None:
+        """As _write_all, while no other process does: a full pipe takes a line in pieces."""
+        with suppress(OSError):
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        try:
+            self._write_all(data)
+        finally:
+            with suppress(OSError):
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _write_all(self, data: bytes) -> None:
         """Write all bytes, however long it takes; give up when there is nobody to read them."""

@@ -8,11 +8,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
 from math import isnan
+from pathlib import Path
 from typing import Any, Final, Self
 
 import click
 from click.core import ParameterSource
 
+from echo.net.certificate import Certificate
 from echo.net.limits import Limits
 from echo.protocol.deflate import DeflatePolicy
 from echo.protocol.handshake import HandshakePolicy, Origin, is_token
@@ -96,6 +98,17 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
+class _FileParameter(click.Path):
+    """A file that can be read; from here on it is found from any folder."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, readable=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the value and give it as an absolute path."""
+        return str(Path(str(super().convert(value, param, ctx))).absolute())
+
+
 _SECONDS: Final = _Seconds(0, _DAY, min_open=True)
 _SECONDS_OR_OFF: Final = _Seconds(0, _DAY)
 
@@ -127,6 +140,27 @@ class Settings:
     )
     port: int = _option(
         8000, "--port", "PORT", click.IntRange(0, 65535), "TCP port to listen on; 0 for any free."
+    )
+    workers: int = _option(
+        0,
+        "--workers",
+        "WEB_CONCURRENCY",
+        click.IntRange(0),
+        "Worker processes, looked after by gunicorn; 0 for this process alone, without it.",
+    )
+    certfile: str | None = _option(
+        None,
+        "--certfile",
+        "ECHO_CERTFILE",
+        _FileParameter(),
+        "To speak TLS: a PEM file with the certificate and its chain; read anew at SIGHUP.",
+    )
+    keyfile: str | None = _option(
+        None,
+        "--keyfile",
+        "ECHO_KEYFILE",
+        _FileParameter(),
+        "The certificate's key, a PEM file; without it the key is in the certificate's file.",
     )
     max_message_size: int = _option(
         _LIMITS.max_message_size,
@@ -270,6 +304,31 @@ class Settings:
         command = add_options(click.Command("server"))
         return cls.from_context(command.make_context("server", []))
 
+    def as_environment(self) -> dict[str, str]:
+        """The environment that says the same; what is None or empty is left out."""
+        values = {
+            setting.metadata["environment"]: getattr(self, setting.name) for setting in fields(self)
+        }
+        return {
+            name: " ".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in values.items()
+            if value not in {None, ()}
+        }
+
+    def certificate(self) -> Certificate | None:
+        """What TLS needs; None for no TLS. Raises click.UsageError for files that do not serve."""
+        if self.certfile is None:
+            if self.keyfile is not None:
+                raise click.UsageError("'--keyfile' needs '--certfile' (env var: 'ECHO_CERTFILE').")
+            return None
+        try:
+            return Certificate(self.certfile, self.keyfile)
+        except OSError as error:
+            raise click.BadParameter(
+                f"{self.certfile!r} cannot be used with its key: {error}.",
+                param_hint="'--certfile' (env var: 'ECHO_CERTFILE')",
+            ) from error
+
     def handshake_policy(self) -> HandshakePolicy:
         """What these settings mean for the opening handshake."""
         return HandshakePolicy(
@@ -316,6 +375,8 @@ def _click_option(setting: Field[Any]) -> click.Option:
         is_flag=metadata["type"] is bool,
         multiple=metadata["repeat"],
         help=metadata["help"],
-        show_default="none" if setting.default is False or setting.default in ((), "") else True,
+        show_default=(
+            "none" if setting.default is False or setting.default in {(), "", None} else True
+        ),
         show_envvar=True,
     )

@@ -13,6 +13,9 @@ from echo.settings import Settings, add_options, options
 DEFAULTS = Settings(
     host="127.0.0.1",
     port=8000,
+    workers=0,
+    certfile=None,
+    keyfile=None,
     max_message_size=16_777_216,
     max_connections=10_000,
     receive_budget=268_435_456,
@@ -37,6 +40,9 @@ DEFAULTS = Settings(
 OPTIONS = [
     ("host", "--host", "HOST", "::1", "::1"),
     ("port", "--port", "PORT", "8080", 8080),
+    ("workers", "--workers", "WEB_CONCURRENCY", "4", 4),
+    ("certfile", "--certfile", "ECHO_CERTFILE", __file__, __file__),
+    ("keyfile", "--keyfile", "ECHO_KEYFILE", __file__, __file__),
     ("max_message_size", "--max-message-size", "ECHO_MAX_MESSAGE_SIZE", "1024", 1024),
     ("max_connections", "--max-connections", "ECHO_MAX_CONNECTIONS", "7", 7),
     ("receive_budget", "--receive-budget", "ECHO_RECEIVE_BUDGET", "4096", 4096),
@@ -68,6 +74,12 @@ VALUED = OPTIONS[:-1]
 
 #: Bad values that can stand on a command line and in the environment.
 BAD_VALUES = [
+    *(("--workers", "WEB_CONCURRENCY", value) for value in ("-1", "1.5", "many")),
+    *(
+        (flag, f"ECHO_{flag[2:].upper()}", value)
+        for flag in ("--certfile", "--keyfile")
+        for value in ("/nowhere/certificate.pem", "/")
+    ),
     *(
         ("--port", "PORT", value)
         for value in ("-1", "65536", "http", "80.0", "0x50", "8 0", "1e3", "9" * 20)
@@ -408,3 +420,45 @@ def test_help_shows_option_and_variable(name, flag, variable, text, value):
 )
 def test_help_shows_defaults_units_and_bounds(shown):
     assert shown in help_text()
+
+
+# ---- From one process to another
+
+
+@pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), OPTIONS)
+def test_the_environment_says_what_the_command_line_said(
+    environment, name, flag, variable, text, value
+):
+    settings = parse(flag) if value is True else parse(flag, text)
+    for key, said in settings.as_environment().items():
+        environment.setenv(key, said)
+    assert Settings.from_environment() == settings
+
+
+def test_the_environment_has_several_values(environment):
+    arguments = ["--subprotocol", "a", "--subprotocol", "b", "--allow-origin", "*"]
+    settings = parse(*arguments, "--port", "0", "--head-timeout", "0.1")
+    for key, said in settings.as_environment().items():
+        environment.setenv(key, said)
+    assert Settings.from_environment() == settings
+
+
+def test_a_relative_file_is_found_from_another_folder(environment, tmp_path):
+    (tmp_path / "certificate.pem").write_text("")
+    environment.chdir(tmp_path)
+    assert parse("--certfile", "certificate.pem").certfile == str(tmp_path / "certificate.pem")
+
+
+# ---- TLS
+
+
+def test_without_files_there_is_no_tls():
+    assert Settings().certificate() is None
+
+
+@pytest.mark.parametrize("arguments", [["--certfile", __file__], ["--keyfile", __file__]])
+def test_a_certificate_that_does_not_serve(arguments):
+    with pytest.raises(click.UsageError) as caught:
+        parse(*arguments).certificate()
+    assert "'--certfile'" in caught.value.format_message()
+    assert "'ECHO_CERTFILE'" in caught.value.format_message()

@@ -7,6 +7,7 @@ pywsgi keeps doing is what it does well: the WSGI side of a request.
 
 from errno import EPIPE
 from io import BytesIO
+from ssl import SSLError
 from time import monotonic
 from traceback import format_exception
 from typing import Any, Final
@@ -17,7 +18,7 @@ from gevent import socket as gevent_socket
 from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
 
-from echo.net.channel import Channel, Interrupted, receive_buffer
+from echo.net.channel import Interrupted, receive_buffer
 from echo.protocol.errors import RequestError, RequestTimeout
 from echo.protocol.http_head import HeadParser, RequestHead
 
@@ -62,7 +63,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         # pywsgi's own constructor opens a buffered reader, for which there is no use here.
         self.client_address = address
         self.server = server
-        self.channel = Channel(sock)
+        self.channel = server.make_channel(sock)
         self.wsgi_input = _NO_BODY
         self._parser = HeadParser()
 
@@ -81,6 +82,10 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
                 more = not self.close_connection and self._take_request(limits.keep_alive_timeout)
         except RequestError as error:
             self.refuse(error)
+        except SSLError as error:
+            reason = (error.reason or "failed").replace("_", " ").lower()
+            self.server.log.write(f"{self.peer} TLS: {reason}")
+            self.channel.finish(LINGER)
         except (OSError, Interrupted):
             self.channel.close()
         else:
@@ -105,7 +110,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         self.server.log.write(f'{self.peer} "{self._parser.line}" {error.status[:3]} {error}')
         try:
             self.channel.send([head, reason], LINGER)
-        except OSError:
+        except (OSError, RequestError):
             self.channel.close()
         else:
             self.channel.finish(LINGER)

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from socket import socket
 from time import monotonic
 from typing import Any, Final, Protocol, TextIO, cast
 from wsgiref.types import WSGIApplication
@@ -15,11 +16,14 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
+from echo.net.certificate import Certificate
+from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.http_handler import HTTPHandler
 from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
 from echo.net.registry import Registry
+from echo.net.tls_channel import TLSChannel
 from echo.net.upgrade import UpgradeHandler
 from echo.protocol.errors import TooManyConnections
 from echo.protocol.partial_message import ReceiveBudget
@@ -63,6 +67,13 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
+def local_url(scheme: str, host: str, port: int | str, *, tls: bool) -> str:
+    """The root of a service for a client on this machine; of ``scheme``, or of it with TLS."""
+    host = _LOOPBACK_OF_ANY.get(host, host)
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}{'s' if tls else ''}://{host}:{port}"
+
+
 class HTTPServer(WSGIServer):
     """Serves a WSGI application whose views may call ``upgrade``.
 
@@ -77,33 +88,42 @@ class HTTPServer(WSGIServer):
 
     def __init__(
         self,
-        address: tuple[str, int],
+        listener: tuple[str, int] | socket,
         application: WSGIApplication,
         log: LineWriter,
         *,
         limits: Limits | None = None,
         errors: LineWriter | None = None,
         registry: Registry | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
-        """``address``: host and port to listen on, port 0 for any that is free.
+        """``listener``: host and port to listen on, port 0 for any that is free; or a socket that
+        listens already, shared with other processes.
 
         ``errors`` gets the tracebacks of the application's faults, by default the ``log`` does.
-        ``registry``: where connections are found by their ids.
+        ``registry``: where connections are found by their ids. ``certificate``: to speak TLS.
         """
         self.registry = Registry() if registry is None else registry
         self.limits = Limits() if limits is None else limits
-        self.host, _ = address
+        shared = isinstance(listener, socket)
+        self.host = listener[0] if isinstance(listener, tuple) else listener.getsockname()[0]
+        self._certificate = certificate
         self._greenlets = Pool()
         stream = cast(TextIO, log)  # of which pywsgi only calls write
         super().__init__(
-            address,
+            listener,
             application,
-            backlog=_BACKLOG,
+            backlog=None if shared else _BACKLOG,
             spawn=self._greenlets,
             log=stream,
             error_log=cast(TextIO, errors or log),
-            # pywsgi would ask the resolver for it, which can take seconds.
-            environ={"SERVER_NAME": self.host},
+            environ={
+                # pywsgi would ask the resolver for it, which can take seconds.
+                "SERVER_NAME": self.host,
+                "wsgi.url_scheme": "https" if certificate else "http",
+                # Then pywsgi accepts one connection at a time, and leaves the next to others.
+                "wsgi.multiprocess": shared,
+            },
         )
         self.budget = ReceiveBudget(self.limits.receive_budget)
         descriptors = raise_descriptor_limit() - _SPARE_DESCRIPTORS
@@ -121,10 +141,28 @@ class HTTPServer(WSGIServer):
         return not self._stopping and len(self._handlers) < self.capacity
 
     def url(self, scheme: str) -> str:
-        """The service's root for a client on this machine, once the server has started."""
-        host = _LOOPBACK_OF_ANY.get(self.host, self.host)
-        host = f"[{host}]" if ":" in host else host
-        return f"{scheme}://{host}:{self.server_port}"
+        """The service's root for a client on this machine, once the server has started.
+
+        ``scheme``: http or ws; with TLS it becomes https or wss.
+        """
+        return local_url(scheme, self.host, self.address[1], tls=self._certificate is not None)
+
+    def make_channel(self, sock: gevent_socket.socket) -> Channel:
+        """The channel of a connection that was accepted."""
+        if self._certificate is None:
+            return Channel(sock)
+        return TLSChannel(sock, self._certificate.context)
+
+    def reload_certificate(self) -> None:
+        """Read the certificate anew, for connections to come; a bad one is not taken."""
+        if self._certificate is None:
+            return
+        try:
+            new = self._certificate.refresh()
+        except OSError as error:
+            self.log.write(f"the new certificate is not taken: {error}")
+        else:
+            self.log.write(f"the certificate is {'a new one' if new else 'the same as before'}")
 
     def serve_until_signal(self, ready: Callable[[], object]) -> None:
         """Serve until SIGINT or SIGTERM, then stop; the server must have been started.
@@ -132,6 +170,7 @@ class HTTPServer(WSGIServer):
         ``ready`` is called when a signal would be heard.
 
         A second signal ends the process at once, with the exit code 128 and the signal's number.
+        With TLS, SIGHUP has the certificate read anew.
         """
         stop = Event()
 
@@ -140,10 +179,12 @@ class HTTPServer(WSGIServer):
                 os._exit(128 + number)
             stop.set()
 
-        handlers = [
+        handlers: list[Any] = [
             gevent.signal_handler(number, on_signal, number)
             for number in (signal.SIGINT, signal.SIGTERM)
         ]
+        if self._certificate is not None:
+            handlers.append(gevent.signal_handler(signal.SIGHUP, self.reload_certificate))
         try:
             ready()
             stop.wait()

@@ -126,6 +126,12 @@ class MalformedRequest(RequestError):
     status = "400 Bad Request"
 
 
+class PlainHTTP(RequestError):
+    """The request came without TLS, to a port that speaks TLS."""
+
+    status = "400 Bad Request"
+
+
 class RequestTimeout(RequestError):
     """The head did not come in time."""
 

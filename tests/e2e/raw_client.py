@@ -137,10 +137,14 @@ class RawClient:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.sock.connect((server.host, server.port))
+            self.address = "{}:{}".format(*self.sock.getsockname())
+            if server.tls is not None:
+                self.sock = server.tls.wrap_socket(
+                    self.sock, server_hostname=server.host, suppress_ragged_eofs=False
+                )
         except BaseException:
             self.sock.close()
             raise
-        self.address = "{}:{}".format(*self.sock.getsockname())
 
     def __enter__(self):
         return self

@@ -21,7 +21,7 @@ def clean_environment(extra=None):
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if name not in {"HOST", "PORT"} and not name.startswith("ECHO_")
+        if name not in {"HOST", "PORT", "WEB_CONCURRENCY"} and not name.startswith("ECHO_")
     }
     return inherited | (extra or {})
 
@@ -52,6 +52,26 @@ def reserve_port(host="127.0.0.1", port=0):
     reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reservation.bind((host, port))
     return reservation
+
+
+def child_ids(process_id):
+    """The ids of the processes that a process has started and that live."""
+    children = Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()
+    return {int(child) for child in children}
+
+
+def _serves(process_id):
+    """Whether a worker has taken over from gunicorn, which catches SIGWINCH, and has its handlers.
+
+    The handler of SIGUSR1 is among the last things that it makes.
+    """
+    try:
+        status = Path(f"/proc/{process_id}/status").read_text()
+    except FileNotFoundError:
+        return False
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+    caught = int(caught, 16)
+    return not caught >> (signal.SIGWINCH - 1) & 1 and bool(caught >> (signal.SIGUSR1 - 1) & 1)
 
 
 class Output:
@@ -109,6 +129,13 @@ class Output:
                     raise AssertionError(f"no line {pattern!r} on {self.name}, but:\n{seen}")
                 self._changed.wait(left)
 
+    def wait_for_lines(self, pattern, count, *, after=0):
+        """Wait until the pattern is found in ``count`` lines, behind the first ``after`` lines."""
+        for _ in range(count):
+            self.wait_for_line(pattern, after=after)
+            lines = self.lines
+            after = next(n for n in range(after, len(lines)) if re.search(pattern, lines[n])) + 1
+
     def tail(self):
         """The last lines."""
         return "\n".join(self.lines[-50:])
@@ -156,16 +183,21 @@ class ServerProcess:
     Attributes:
         host, port, url: where it is reached.
         process: the subprocess.Popen of the last start.
+        tls: the ssl.SSLContext of its clients; None without TLS.
         stdout, stderr: the Output of all starts.
     """
 
     host = "127.0.0.1"
 
-    def __init__(self, *options, port=None, environment=None):
+    def __init__(
+        self, *options, port=None, environment=None, tls=None, command=(sys.executable, "server.py")
+    ):
         """``port``: None for one that is kept free for this server, 0 to let the server choose.
 
         With None and 0 the option --port is given, unless the environment has PORT.
         """
+        self.tls = tls
+        self._command = command
         self._options = options
         self._environment = clean_environment(environment)
         self._reservation = None
@@ -181,11 +213,11 @@ class ServerProcess:
 
     @property
     def url(self):
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def websocket_url(self):
-        return f"ws://{self.host}:{self.port}/ws/echo"
+        return f"{'wss' if self.tls else 'ws'}://{self.host}:{self.port}/ws/echo"
 
     def start(self):
         """Start it and wait until it listens."""
@@ -193,7 +225,7 @@ class ServerProcess:
         position = self.stdout.position
         port = () if self.port is None else ("--port", str(self.port))
         self.process = subprocess.Popen(
-            [sys.executable, "server.py", *port, *self._options],
+            [*self._command, *port, *self._options],
             cwd=ROOT,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -205,7 +237,7 @@ class ServerProcess:
         self.stdout.attach(self.process.stdout)
         self.stderr.attach(self.process.stderr)
         try:
-            address = self.stdout.wait_for_line(r"WebSocket: ws://.*:(\d+)/", after=position)
+            address = self.stdout.wait_for_line(r"WebSocket: wss?://.*:(\d+)/", after=position)
         except AssertionError as error:
             raise AssertionError(f"{error}\nstderr:\n{self.stderr.tail()}") from None
         self.port = int(address[1])
@@ -219,6 +251,23 @@ class ServerProcess:
         assert self.process.returncode == 0, (
             f"exit code {self.process.returncode} after {number!r}; stderr:\n{self.stderr.tail()}"
         )
+
+    def worker_ids(self):
+        """The process ids of its workers."""
+        return child_ids(self.process.pid)
+
+    def wait_for_workers(self, count, besides=frozenset()):
+        """Wait until there are so many workers, none of them among ``besides``, and all serve.
+
+        Returns their process ids.
+        """
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            workers = self.worker_ids()
+            if len(workers) == count and not workers & besides and all(map(_serves, workers)):
+                return workers
+            time.sleep(0.01)
+        raise AssertionError(f"{workers} are not {count} workers besides {besides}")
 
     def finish(self):
         """Stop what still runs. Fails if anything about this server was not as it should be."""

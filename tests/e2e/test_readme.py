@@ -45,8 +45,8 @@ def test_the_table_of_options(readme):
 
 
 def default_of(option):
-    """How a default is written: nothing for an option that may be repeated."""
-    if option.multiple:
+    """How a default is written: nothing for none, and for an option that may be repeated."""
+    if option.multiple or option.default is None:
         return ""
     return str(option.default).lower()
 

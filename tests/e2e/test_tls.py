@@ -1,0 +1,333 @@
+"""https:// and wss://: the whole service over TLS, by one process and by workers."""
+
+import random
+import signal
+import socket
+import ssl
+import struct
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.raw_client import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    RawClient,
+    close_frame,
+    frame,
+    http_request,
+    open_websocket,
+    upgrade_request,
+)
+from tests.e2e.server_process import DEADLINE
+
+GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
+
+#: How the service runs.
+MODES = {"alone": (), "workers": ("--workers", "2")}
+
+
+@pytest.fixture(params=MODES)
+def server(request, start_tls):
+    return start_tls("--quiet", *MODES[request.param])
+
+
+def plain_socket(server):
+    return socket.create_connection((server.host, server.port), timeout=DEADLINE)
+
+
+def read_to_end(sock):
+    return b"".join(iter(lambda: sock.recv(1 << 16), b""))
+
+
+def test_it_says_that_it_speaks_tls(server):
+    assert server.stdout.lines == [
+        f"Page:      https://127.0.0.1:{server.port}/ws/echo_display",
+        f"WebSocket: wss://127.0.0.1:{server.port}/ws/echo",
+    ]
+
+
+SIZES = [0, 1, 125, 126, 16_383, 16_384, 16_385, 65_535, 65_536, 262_144, 1 << 20, 16 << 20]
+
+
+def test_messages_of_all_sizes_come_back(server):
+    data = random.Random(1).randbytes(SIZES[-1])
+    with open_websocket(server) as client:
+        for size in SIZES:
+            client.send(frame(BINARY, data[:size]))
+            same = client.read_frame() == Frame(BINARY, data[:size])
+            assert same, size
+
+
+def test_large_messages_both_ways_at_once(server):
+    """The client writes the next message while it reads the last."""
+    data = random.Random(2).randbytes(16 << 20)
+    messages = [data, data[::-1], data[: 5 << 20]]
+    with open_websocket(server) as client, ThreadPoolExecutor(1) as writer:
+        sent = writer.submit(lambda: [client.send(frame(BINARY, m)) for m in messages])
+        for message in messages:
+            same = client.read_frame() == Frame(BINARY, message)
+            assert same
+        sent.result(DEADLINE)
+
+
+def test_a_stream_of_short_messages(server):
+    messages = [b"%d" % number * (number % 50) for number in range(20_000)]
+    with open_websocket(server) as client, ThreadPoolExecutor(1) as writer:
+        stream = b"".join(frame(TEXT, message) for message in messages)
+        sent = writer.submit(client.send, stream)
+        for message in messages:
+            assert client.read_frame() == Frame(TEXT, message)
+        sent.result(DEADLINE)
+
+
+def test_each_byte_in_a_record_of_its_own(server):
+    with open_websocket(server) as client:
+        client.send_each_byte(frame(TEXT, "hello") + frame(PING, "x"))
+        assert client.read_frame() == Frame(TEXT, b"hello")
+        assert client.read_frame() == Frame(PONG, b"x")
+
+
+def test_messages_right_behind_the_opening_handshake(server):
+    messages = b"".join(frame(TEXT, f"{number}") for number in range(100))
+    with open_websocket(server, messages) as client:
+        for number in range(100):
+            assert client.read_frame() == Frame(TEXT, b"%d" % number)
+
+
+def test_the_closing_handshake_ends_with_close_notify(server):
+    with open_websocket(server) as client:
+        client.send(close_frame(1000, b"bye"))
+        assert client.read_close() == 1000  # RawClient takes no end without close_notify
+
+
+def test_a_response_that_ends_the_connection_ends_with_close_notify(server):
+    with RawClient(server) as client:
+        host = f"{server.host}:{server.port}"
+        client.send(http_request(path="/", headers=[("Host", host), ("Connection", "close")]))
+        assert client.read_response().status == 302
+        client.read_end()
+
+
+def test_who_answers_close_notify_ends_in_good_order(server):
+    with open_websocket(server) as client:
+        client.send(close_frame(1000))
+        assert client.read_frame() == Frame(CLOSE, b"\x03\xe8")
+        client.sock.unwrap().close()
+
+
+def test_close_notify_without_a_close_frame_is_the_end_of_the_stream(start_tls):
+    server = start_tls()
+    with open_websocket(server) as client:
+        client.send(frame(TEXT, "x"))
+        assert client.read_frame() == Frame(TEXT, b"x")
+        with client.sock.unwrap():
+            pass
+        line = client.log_line()
+    assert line.startswith("closed: 1006 (end of stream between messages")
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 100])
+def test_an_end_within_the_tls_handshake_is_silent(start_tls, size):
+    """A port scanner, or a health check of a load balancer."""
+    server = start_tls()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    hello = server.tls.wrap_bio(incoming, outgoing, server_hostname=server.host)
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    with plain_socket(server) as sock:
+        sock.sendall(outgoing.read()[:size])
+        sock.shutdown(socket.SHUT_WR)
+        assert read_to_end(sock) == b""
+    server.stop()
+    assert server.stderr.lines == []
+
+
+def test_resets_leave_the_others_alone(server):
+    with open_websocket(server) as other:
+        for size in range(0, 400, 7):
+            with plain_socket(server) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[: size % 12])
+            with open_websocket(server) as client:
+                client.send(frame(BINARY, bytes(100_000))[: size * 200])
+                client.reset()
+        other.send(frame(TEXT, "still here"))
+        assert other.read_frame() == Frame(TEXT, b"still here")
+
+
+# ---- What is no TLS, or not ours
+
+
+def test_plain_http_is_answered_in_plain_text(start_tls):
+    server = start_tls()
+    with plain_socket(server) as sock:
+        sock.sendall(upgrade_request(server.port))
+        response = read_to_end(sock)
+        address = "{}:{}".format(*sock.getsockname())
+    head, _, body = response.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert body == b"This port speaks TLS: use https:// or wss://.\n"
+    server.stop()
+    assert server.stderr.lines == [
+        f'{address} "" 400 This port speaks TLS: use https:// or wss://.'
+    ]
+
+
+def test_tls_to_a_port_without_is_refused(start_server, authority):
+    server = start_server()
+    with plain_socket(server) as sock, pytest.raises(ssl.SSLError):
+        authority.context.wrap_socket(sock, server_hostname=server.host)
+    server.stop()
+    (line,) = server.stderr.lines
+    assert " 400 " in line
+
+
+@pytest.mark.parametrize("data", [b"\0" * 100, b"SSH-2.0-x\r\n", b"\x80\x2e\x01" * 30, b"hello\n"])
+def test_rubbish_is_one_line_in_the_log(start_tls, data):
+    server = start_tls()
+    with plain_socket(server) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        read_to_end(sock)
+    server.stop()
+    assert len(server.stderr.lines) == 1
+    assert " TLS: " in server.stderr.lines[0]
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+def test_tls_1_1_is_refused(start_tls, authority):
+    server = start_tls()
+    authority.context.minimum_version = ssl.TLSVersion.TLSv1_1
+    authority.context.maximum_version = ssl.TLSVersion.TLSv1_1
+    authority.context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"), RawClient(server):
+        pass
+    server.stop()
+    (line,) = server.stderr.lines
+    assert line.endswith(" TLS: unsupported protocol")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_versions_that_are_spoken(server, authority, version):
+    authority.context.minimum_version = authority.context.maximum_version = version
+    with open_websocket(server) as client:
+        assert client.sock.version() == version.name.replace("_", ".")
+        client.send(frame(TEXT, "x"))
+        assert client.read_frame() == Frame(TEXT, b"x")
+
+
+def test_a_client_that_does_not_trust_the_certificate(start_tls):
+    server = start_tls()
+    with plain_socket(server) as sock, pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(sock, server_hostname=server.host)
+    server.stderr.wait_for_line(" TLS: .*alert unknown ca")
+
+
+def test_a_slow_handshake_has_the_deadline_of_the_head(start_tls):
+    server = start_tls("--head-timeout", "0.5")
+    with plain_socket(server) as sock:
+        sock.sendall(b"\x16\x03\x01")
+        read_to_end(sock)
+    server.stderr.wait_for_line(' "" 408 ')
+
+
+# ---- Limits
+
+
+def test_a_connection_too_many_gets_503(start_tls):
+    server = start_tls("--max-connections", "1")
+    with open_websocket(server), RawClient(server) as client:
+        response = client.read_response()
+        assert response.status == 503
+        assert response.header("Retry-After") == "5"
+        client.read_end()
+        with plain_socket(server) as sock:
+            sock.sendall(upgrade_request(server.port))
+            read_to_end(sock)
+
+
+def test_who_does_not_read_is_aborted_and_others_go_on(start_tls):
+    server = start_tls("--quiet", "--write-timeout", "0.5")
+    with RawClient(server, receive_buffer=4096) as slow, open_websocket(server) as other:
+        slow.upgrade()
+        slow.send(frame(BINARY, bytes(8 << 20)))
+        server.stderr.wait_for_line(f"^{slow.address} closed: 1006 ")
+        other.send(frame(TEXT, "x"))
+        assert other.read_frame() == Frame(TEXT, b"x")
+
+
+def test_a_slow_reader_gets_everything(start_tls):
+    data = random.Random(3).randbytes(4 << 20)
+    server = start_tls("--quiet")
+    with RawClient(server, receive_buffer=4096) as slow:
+        slow.upgrade()
+        slow.send(frame(BINARY, data))
+        same = slow.read_frame() == Frame(BINARY, data)
+        assert same
+
+
+def test_a_quiet_peer_is_pinged_and_closed(start_tls):
+    server = start_tls("--ping-interval", "0.2", "--ping-timeout", "0.2", "--close-timeout", "0.2")
+    with open_websocket(server) as client:
+        assert client.read_frame().opcode == PING
+        assert client.read_close() == 1011
+
+
+# ---- Stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_everybody_sees_1001_behind_his_echoes(server, number):
+    clients = [RawClient(server) for _ in range(30)]
+    half = [plain_socket(server) for _ in range(30)]
+    try:
+        for client in clients:
+            client.upgrade()
+            client.send(frame(BINARY, bytes(100_000)))
+            assert client.read_frame() == Frame(BINARY, bytes(100_000))
+        for sock in half:
+            sock.sendall(b"\x16\x03\x01")
+        server.process.send_signal(number)
+        for client in clients:
+            assert client.read_frame() == GOING_AWAY
+            client.send(close_frame(1001))
+            client.read_end()
+            client.sock.close()
+        server.stop(number=0)
+    finally:
+        for sock in half:
+            sock.close()
+        for client in clients:
+            client.sock.close()
+    assert not server.stderr.matching("(?i)fault|error|TLS")
+
+
+# ---- Pages
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://127.0.0.1:{port}", 101),
+        ("https://localhost:{port}", 403),
+        ("https://127.0.0.1", 403),
+    ],
+)
+def test_the_origin_of_a_page_that_came_by_https(start_tls, origin, status):
+    server = start_tls()
+    with RawClient(server) as client:
+        client.send(upgrade_request(server.port, origin=origin.format(port=server.port)))
+        assert client.read_response().status == status
+
+
+def test_links_lead_to_https(start_tls):
+    server = start_tls()
+    with RawClient(server) as client:
+        host = f"{server.host}:{server.port}"
+        client.send(http_request(path="/ws/echo", headers=[("Host", host)]))
+        assert f"https://{host}/ws/echo_display" in client.read_response().text

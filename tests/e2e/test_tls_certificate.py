@@ -1,0 +1,111 @@
+"""The certificate: one that serves, one that does not, and a new one while the service runs."""
+
+import os
+import signal
+import socket
+import ssl
+
+import pytest
+
+from tests.e2e.raw_client import CLOSE, TEXT, Frame, RawClient, close_frame, frame, open_websocket
+from tests.e2e.server_process import DEADLINE, run_command
+
+GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
+
+#: How the service runs.
+MODES = {"alone": (), "workers": ("--workers", "2")}
+
+
+def plain_socket(server):
+    return socket.create_connection((server.host, server.port), timeout=DEADLINE)
+
+
+def served_certificate(server):
+    with RawClient(server) as client:
+        return client.sock.getpeercert(binary_form=True)
+
+
+def test_hangup_has_the_certificate_read_anew(start_tls, authority):
+    server = start_tls()
+    before = served_certificate(server)
+    with open_websocket(server) as client:
+        new = authority.issue()
+        server.process.send_signal(signal.SIGHUP)
+        server.stderr.wait_for_line("^the certificate is a new one$")
+        assert served_certificate(server) == new != before
+        client.send(frame(TEXT, "x"))
+        assert client.read_frame() == Frame(TEXT, b"x")
+
+
+def test_a_bad_new_certificate_is_not_taken(start_tls, authority):
+    server = start_tls()
+    before = served_certificate(server)
+    authority.certfile.write_text("rubbish")
+    server.process.send_signal(signal.SIGHUP)
+    server.stderr.wait_for_line("^the new certificate is not taken: .")
+    assert served_certificate(server) == before
+
+
+def test_the_workers_take_a_new_certificate_and_leave_connections_alone(start_tls, authority):
+    server = start_tls(*MODES["workers"])
+    workers = server.wait_for_workers(2)
+    with open_websocket(server) as client:
+        new = authority.issue()
+        server.process.send_signal(signal.SIGUSR1)
+        server.stderr.wait_for_lines("^the certificate is a new one$", 2)
+        assert {served_certificate(server) for _ in range(10)} == {new}
+        client.send(frame(TEXT, "x"))
+        assert client.read_frame() == Frame(TEXT, b"x")
+    assert server.worker_ids() == workers
+    os.kill(min(workers), signal.SIGKILL)
+    server.wait_for_workers(2, besides=workers - {max(workers)})
+    assert {served_certificate(server) for _ in range(20)} == {new}
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_new_workers_have_the_last_good_certificate(start_tls, authority, good):
+    server = start_tls(*MODES["workers"])
+    expected = served_certificate(server)
+    if good:
+        expected = authority.issue()
+    else:
+        authority.certfile.write_text("rubbish")
+    with open_websocket(server) as client:
+        server.process.send_signal(signal.SIGHUP)
+        assert client.read_frame() == GOING_AWAY
+        client.send(close_frame(1001))
+    assert {served_certificate(server) for _ in range(10)} == {expected}
+    assert bool(server.stderr.matching("the new certificate is not taken: ")) is not good
+
+
+def test_a_session_of_one_worker_is_resumed_by_another(start_tls, authority):
+    server = start_tls("--workers", "3")
+    authority.context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with RawClient(server) as client:
+        session = client.sock.session
+    for _ in range(20):
+        with (
+            plain_socket(server) as sock,
+            authority.context.wrap_socket(
+                sock, server_hostname=server.host, session=session
+            ) as tls,
+        ):
+            assert tls.session_reused
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("content", ["rubbish", ""])
+def test_a_certificate_that_is_none_is_refused(authority, mode, content):
+    authority.certfile.write_text(content)
+    result = run_command(*MODES[mode], "--port", "0", *authority.options)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert "--certfile" in line
+    assert "ECHO_CERTFILE" in line
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_key_without_a_certificate_is_refused(authority, mode):
+    result = run_command(*MODES[mode], "--port", "0", "--keyfile", str(authority.certfile))
+    assert result.returncode == 2
+    assert "--certfile" in result.stderr
