@@ -1,0 +1,5 @@
+export default {
+  composer: {},
+  roundTrips: {},
+  load: {},
+};
