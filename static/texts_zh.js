@@ -1,5 +1,7 @@
+import { composer, load, roundTrips } from "./texts_tools_zh.js";
+
 export default {
-  composer: {},
-  roundTrips: {},
-  load: {},
+  composer,
+  roundTrips,
+  load,
 };
