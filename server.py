@@ -18,6 +18,7 @@ from flask import Flask
 from echo.app import create_app
 from echo.logs import ErrorLog, LineLog, LogQueue, MessageLog, SilentMessageLog
 from echo.net.http_server import HTTPServer
+from echo.net.registry import Registry
 from echo.settings import Settings, add_options
 
 
@@ -39,13 +40,15 @@ def serve(settings: Settings) -> None:
     output, errors = LogQueue(sys.stdout or _nowhere()), LogQueue(sys.stderr or _nowhere())
     message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
     tracebacks = ErrorLog(errors)
+    registry = Registry()
     server = HTTPServer(
         (settings.host, settings.port),
         # Not the Flask object: its __call__ would be one more call on the C stack of each greenlet.
-        create_app(settings, message_log).wsgi_app,
+        create_app(settings, message_log, registry).wsgi_app,
         LineLog(errors),
-        settings.limits(),
-        tracebacks,
+        limits=settings.limits(),
+        errors=tracebacks,
+        registry=registry,
     )
     gevent.get_hub().exception_stream = cast(TextIO, tracebacks)
     # What is loaded now stays to the end: the collector need not look at it again and again.

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.net.http_handler import REFUSAL
+from echo.net.registry import Registry
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
 from echo.settings import Settings
 
@@ -29,20 +30,26 @@ _SECURITY_HEADERS: Final = {
 }
 
 
-def create_app(settings: Settings, message_log: MessageLog) -> Flask:
+def create_app(
+    settings: Settings, message_log: MessageLog, registry: Registry | None = None
+) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
-    ``message_log`` gets every message that ``/ws/echo`` receives.
+    ``message_log`` gets every message that ``/ws/echo`` receives; ``registry`` is the one of the
+    server that the application is for.
     """
     app = Flask(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
-    app.register_blueprint(Handlers(settings.handshake_policy(), message_log).blueprint())
+    registry = Registry() if registry is None else registry
+    handlers = Handlers(settings.handshake_policy(), message_log, registry)
+    app.register_blueprint(handlers.blueprint())
     app.add_url_rule("/", "index", _index)
     app.url_map.merge_slashes = False
-    for rule in app.url_map.iter_rules("ws.echo_message"):
-        # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
-        rule.methods = {"GET"}
+    for endpoint in ("ws.echo_message", "ws.inspect_message"):
+        for rule in app.url_map.iter_rules(endpoint):
+            # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
+            rule.methods = {"GET"}
     app.before_request(_refuse_leading_slashes)
     app.register_error_handler(HandshakeError, _refuse_upgrade)
     app.register_error_handler(WebsocketMismatch, _no_websocket_here)

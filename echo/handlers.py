@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from echo.logs import MessageLog
+from echo.net.inspection import inspect
+from echo.net.registry import Registry
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy
 
@@ -29,6 +31,7 @@ class Handlers:
 
     policy: HandshakePolicy
     message_log: MessageLog
+    registry: Registry
 
     def echo_message(self) -> ResponseReturnValue:
         """``/ws/echo``: send every message back as it came."""
@@ -39,9 +42,25 @@ class Handlers:
                 connection.write_message(kind, message)
         return UPGRADED
 
+    def inspect_message(self) -> ResponseReturnValue:
+        """``/ws/inspect``: answer every message with what the server saw on the wire."""
+        with inspect(request.environ, self.policy) as connection:
+            while True:
+                kind, message = connection.read_message()
+                self.message_log.write(connection.peer, kind, message)
+                connection.write_report(kind, message)
+        return UPGRADED
+
     def echo_display(self) -> ResponseReturnValue:
         """``/ws/echo_display``: the page that talks to ``/ws/echo``."""
         return render_template("echo_display.html")
+
+    def connection(self, connection_id: str) -> ResponseReturnValue:
+        """``/ws/connections/<id>``: what is known of a connection, open or over."""
+        record = self.registry.find(connection_id)
+        if record is None:
+            abort(404, "This process knows no connection of that id.")
+        return jsonify(record.as_json())
 
     def blueprint(self) -> Blueprint:
         """The routes, under the prefix /ws."""
@@ -49,12 +68,14 @@ class Handlers:
         # Werkzeug keeps apart the rules for WebSocket requests and for others. Both come here:
         # the handler upgrades, and the upgrade knows how to refuse.
         for websocket in (False, True):
-            routes.add_url_rule(
-                "/echo",
-                "echo_message",
-                self.echo_message,
-                websocket=websocket,
-                provide_automatic_options=False,
-            )
+            for path, view in (("/echo", self.echo_message), ("/inspect", self.inspect_message)):
+                routes.add_url_rule(
+                    path,
+                    view.__name__,
+                    view,
+                    websocket=websocket,
+                    provide_automatic_options=False,
+                )
+        routes.add_url_rule("/connections/<connection_id>", "connection", self.connection)
         routes.add_url_rule("/echo_display", "echo_display", self.echo_display)
         return routes

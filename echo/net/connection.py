@@ -9,8 +9,9 @@ from gevent import GreenletExit
 
 from echo.net.channel import Channel, Interrupted, receive_buffer
 from echo.net.limits import Limits
-from echo.protocol.deflate import DEFLATE_STEP, Deflater, PerMessageDeflate
+from echo.protocol.deflate import DEFLATE_STEP, Deflater, Inflater, PerMessageDeflate
 from echo.protocol.errors import (
+    Cause,
     ClosedByPeer,
     ClosedByServer,
     ConnectionClosed,
@@ -53,11 +54,14 @@ class Connection:
     that is how a loop around read_message ends.
 
     Attributes:
+        id: what it is called by, unlike any other connection's.
+        path: of the request that it began with.
         peer: the peer's address, ``host:port``.
         subprotocol: the one that was negotiated, or None.
         ended: how the connection ended; None while it lives.
         heard: set whenever bytes arrive; whoever watches the connection clears it.
         pinged: whether the ping that was asked for by ping_soon has been written.
+        last_round_trip: seconds from the last ping that was answered to its pong; None before.
         began: when it began, by the monotonic clock.
         messages_in, messages_out, bytes_in, bytes_out: data messages so far, and bytes on the wire.
     """
@@ -69,6 +73,7 @@ class Connection:
         "_events",
         "_limits",
         "_parser",
+        "_ping",
         "_ping_request",
         "_queue",
         "_queued",
@@ -77,8 +82,11 @@ class Connection:
         "bytes_out",
         "ended",
         "heard",
+        "id",
+        "last_round_trip",
         "messages_in",
         "messages_out",
+        "path",
         "peer",
         "pinged",
         "subprotocol",
@@ -91,6 +99,8 @@ class Connection:
         peer: str,
         limits: Limits,
         budget: ReceiveBudget,
+        connection_id: str = "",
+        path: str = "",
         subprotocol: str | None = None,
         deflate: PerMessageDeflate | None = None,
         received: bytes = b"",
@@ -98,22 +108,26 @@ class Connection:
         """``deflate``: the extension, where it is negotiated; ``received``: what already came
         behind the opening handshake.
         """
+        self.id = connection_id
+        self.path = path
         self.peer = peer
         self.subprotocol = subprotocol
         self.ended: ConnectionClosed | None = None
         self.heard = True
         self.pinged = False
+        self.last_round_trip: float | None = None
         self.began = monotonic()
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self._channel = channel
         self._limits = limits
-        self._close_request: tuple[int, str] | None = None
+        self._close_request: ClosedByServer | None = None
         self._ping_request = False
+        # The payload of the last ping, and when it was sent.
+        self._ping = (b"", 0.0)
         self._queue: list[bytes] = []
         self._queued = 0
         self._deflater = None if deflate is None else deflate.deflater
-        inflater = None if deflate is None else deflate.inflater
-        self._parser = MessageParser(limits.max_message_size, budget, inflater)
+        self._parser = self._make_parser(budget, None if deflate is None else deflate.inflater)
         self._events: Iterator[Event] = iter(())
         self._take(received, len(received))
 
@@ -165,6 +179,7 @@ class Connection:
         if self.ended is not None:
             raise self.ended
         self._queue.append(Frame(Opcode.PING, payload).serialize())
+        self._ping = (payload, monotonic())
         self._flush()
 
     def ping_soon(self) -> None:
@@ -186,14 +201,20 @@ class Connection:
         reason above 123 bytes. Does nothing when the connection is over. Raises ValueError for a
         code that may not be sent.
         """
-        if self.ended is None:
-            self._end(ClosedByServer(code, reason), Close(code, reason), timeout)
+        self._close(ClosedByServer(code, reason), timeout)
 
-    def close_soon(self, code: int, reason: str) -> None:
-        """Ask the owner to close, behind what it is writing. May be called by any greenlet."""
+    def close_soon(self, end: ClosedByServer) -> None:
+        """Ask the owner to close, behind what it is writing. May be called by any greenlet.
+
+        ``end``: how, made for this connection alone: it will be raised.
+        """
         if self.ended is None:
-            self._close_request = (code, reason)
+            self._close_request = end
             self._channel.interrupt()
+
+    def go_away_soon(self) -> None:
+        """As close_soon, since the server stops (section 7.4.1: 1001)."""
+        self.close_soon(_going_away())
 
     def __enter__(self) -> Self:
         return self
@@ -208,12 +229,16 @@ class Connection:
             if error is None:
                 self.close()
             elif isinstance(error, GreenletExit):
-                self.close(CloseCode.GOING_AWAY, "going away", _KILLED_CLOSE_TIMEOUT)
+                self._close(_going_away(), _KILLED_CLOSE_TIMEOUT)
             else:
                 self.close(CloseCode.INTERNAL_ERROR, "internal error")
         finally:
             self._channel.close()
         return error is not None and error is self.ended
+
+    def _make_parser(self, budget: ReceiveBudget, inflater: Inflater | None) -> MessageParser:
+        """The parser of what arrives; called once."""
+        return MessageParser(self._limits.max_message_size, budget, inflater)
 
     def _receive(self) -> None:
         """Write what is queued, wait for bytes and parse them."""
@@ -233,10 +258,11 @@ class Connection:
             self._take_requests()
             return
         except OSError as error:
-            self._lose(_reason(error))
+            self._lose(ConnectionLost.after(error))
         if not size:
             where = "between messages" if self._parser.idle else "in the middle of a message"
-            self._lose(f"end of stream {where}, without a close frame")
+            reason = f"end of stream {where}, without a close frame"
+            self._lose(ConnectionLost(reason, Cause.END_OF_STREAM))
         self._take(receive_buffer, size)
 
     def _take(self, data: bytes | bytearray, size: int) -> None:
@@ -253,12 +279,17 @@ class Connection:
         try:
             self.bytes_out += self._channel.send(queue, timeout or self._limits.write_timeout)
         except OSError as error:
-            self._lose(_reason(error))
+            self._lose(ConnectionLost.after(error))
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
         """Do what a control frame asks for (section 5.5)."""
         if opcode is Opcode.PING:
             self._queue.append(Frame(Opcode.PONG, payload).serialize())
+        elif opcode is Opcode.PONG:
+            sent, moment = self._ping
+            if moment and payload == sent:
+                self.last_round_trip = monotonic() - moment
+                self._ping = (b"", 0.0)
         elif opcode is Opcode.CLOSE:
             # 5.5.1. A close frame is answered with one that has the same code
             close = Close.parse(payload)
@@ -267,7 +298,7 @@ class Connection:
     def _take_requests(self) -> None:
         """Do what other greenlets have asked for."""
         if self._close_request is not None:
-            self.close(*self._close_request)
+            self._close(self._close_request)
         elif self._ping_request:
             self._ping_request = False
             self.ping()
@@ -290,15 +321,20 @@ class Connection:
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
         """7.1.7. Fail the WebSocket Connection."""
-        ended = ConnectionFailed(violation.code, violation.reason)
+        ended = ConnectionFailed(violation)
         raise self._end(ended, Close(violation.code, violation.reason)) from violation
 
-    def _lose(self, reason: str) -> NoReturn:
+    def _lose(self, ended: ConnectionLost) -> NoReturn:
         """The TCP connection is gone, or as good as gone."""
-        self.ended = ConnectionLost(reason)
+        self.ended = ended
         self._let_go()
         self._channel.close()
-        raise self.ended
+        raise ended
+
+    def _close(self, ended: ClosedByServer, timeout: float | None = None) -> None:
+        """Begin the closing handshake, unless the connection is over."""
+        if self.ended is None:
+            self._end(ended, Close(ended.code, ended.reason), timeout)
 
     def _end(
         self, ended: ConnectionClosed, close: Close, timeout: float | None = None
@@ -324,7 +360,7 @@ class Connection:
             self._channel.close()
             if promised and isinstance(ended, ClosedByPeer):
                 # Answers were on their way that the peer cannot have got.
-                self.ended = ended = ConnectionLost(_reason(error))
+                self.ended = ended = ConnectionLost.after(error)
         else:
             self._let_go()
             self._channel.finish(deadline - monotonic())
@@ -353,6 +389,6 @@ class Connection:
             self._take(receive_buffer, size)
 
 
-def _reason(error: OSError) -> str:
-    """What went wrong, for a person."""
-    return error.strerror or str(error)
+def _going_away() -> ClosedByServer:
+    """How a connection ends when the server stops."""
+    return ClosedByServer(CloseCode.GOING_AWAY, "going away", Cause.SHUTDOWN)

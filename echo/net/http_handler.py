@@ -24,6 +24,9 @@ from echo.protocol.http_head import HeadParser, RequestHead
 #: Where a view may leave, in a request's environ, why it refused: for the access log.
 REFUSAL: Final = "echo.refusal"
 
+#: Where a request's environ has its RequestHead.
+HEAD: Final = "echo.head"
+
 #: Seconds to read on after the last response, so that the peer gets it (see Channel.finish).
 LINGER: Final = 2.0
 
@@ -138,6 +141,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def _make_environ(self, head: RequestHead) -> Environ:
         """The request's WSGI environ (PEP 3333)."""
         environ: Environ = self.server.get_environ()
+        environ[HEAD] = head
         path, _, query = head.target.partition("?")
         environ.update(
             REQUEST_METHOD=head.method,

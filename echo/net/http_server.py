@@ -19,6 +19,7 @@ from echo.net.connection import Connection
 from echo.net.http_handler import HTTPHandler
 from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
+from echo.net.registry import Registry
 from echo.net.upgrade import UpgradeHandler
 from echo.protocol.errors import TooManyConnections
 from echo.protocol.partial_message import ReceiveBudget
@@ -69,6 +70,7 @@ class HTTPServer(WSGIServer):
         limits: what a peer may take.
         budget: the memory that all unfinished messages share.
         capacity: connections that are served at one time.
+        registry: finds the WebSockets by their ids.
     """
 
     handler_class = UpgradeHandler
@@ -78,13 +80,17 @@ class HTTPServer(WSGIServer):
         address: tuple[str, int],
         application: WSGIApplication,
         log: LineWriter,
+        *,
         limits: Limits | None = None,
         errors: LineWriter | None = None,
+        registry: Registry | None = None,
     ) -> None:
         """``address``: host and port to listen on, port 0 for any that is free.
 
         ``errors`` gets the tracebacks of the application's faults, by default the ``log`` does.
+        ``registry``: where connections are found by their ids.
         """
+        self.registry = Registry() if registry is None else registry
         self.limits = Limits() if limits is None else limits
         self.host, _ = address
         self._greenlets = Pool()
@@ -163,9 +169,10 @@ class HTTPServer(WSGIServer):
 
     def watch(self, connection: Connection) -> None:
         """Look after a connection; called when a request has become one."""
+        self.registry.add(connection)
         self._keepalive.watch(connection)
         if self._stopping:
-            connection.close_soon(1001, "going away")
+            connection.go_away_soon()
 
     def do_handle(self, sock: gevent_socket.socket, address: Any) -> None:
         """Serve a connection that was accepted, in a greenlet of its own.
@@ -188,6 +195,7 @@ class HTTPServer(WSGIServer):
             self._handlers.discard(handler)
             if handler.connection is not None:
                 self._keepalive.forget(handler.connection)
+                self.registry.close(handler.connection)
 
     def do_read(self) -> tuple[gevent_socket.socket, Any] | None:  # type: ignore[override]
         """Accept a connection. Without descriptors for it, say so once and try again later."""

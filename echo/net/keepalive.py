@@ -6,6 +6,7 @@ from typing import Final, NoReturn
 import gevent
 
 from echo.net.connection import Connection
+from echo.protocol.errors import Cause, ClosedByServer
 from echo.protocol.rfc6455 import CloseCode
 
 #: How many times within an interval the connections are looked at, and seconds between at most.
@@ -63,8 +64,9 @@ class Keepalive:
                 self._quiet[connection] = (since, now)
             elif self._ping_timeout and now - pinged >= self._ping_timeout:
                 over.append(connection)
+                reason = f"no answer to a ping in {self._ping_timeout:g} s"
                 connection.close_soon(
-                    CloseCode.INTERNAL_ERROR, f"no answer to a ping in {self._ping_timeout:g} s"
+                    ClosedByServer(CloseCode.INTERNAL_ERROR, reason, Cause.PING_TIMEOUT)
                 )
         for connection in over:
             del self._quiet[connection]

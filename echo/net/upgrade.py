@@ -8,14 +8,16 @@ response into a 101 and keeps the connection.
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs
 
 from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
-from echo.net.http_handler import Environ, HTTPHandler
+from echo.net.http_handler import HEAD, Environ, HTTPHandler
+from echo.net.registry import Registry, is_id, new_id
 from echo.protocol.deflate import PerMessageDeflate
-from echo.protocol.errors import CannotUpgrade, ConnectionLost
+from echo.protocol.errors import BadRequest, CannotUpgrade, ConnectionLost
 from echo.protocol.handshake import (
     HandshakePolicy,
     HandshakeRequest,
@@ -24,8 +26,13 @@ from echo.protocol.handshake import (
 )
 from echo.protocol.http_head import RequestHead
 
+_AnyConnection = TypeVar("_AnyConnection", bound=Connection)
+
 #: Where a request's environ has the handler that serves it.
 _HANDLER: Final = "echo.handler"
+
+#: The field of the 101 response that names the connection.
+_ID_FIELD: Final = "X-Connection-Id"
 
 #: What of a request's environ nobody asks for behind the opening handshake.
 _HANDSHAKE_ONLY: Final = (
@@ -44,6 +51,14 @@ def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
     Raises HandshakeError when the handshake is refused: nothing was sent then, and the caller
     answers with an ordinary HTTP response. Raises ConnectionLost when the peer went away.
     """
+    connection, _, _ = switch_protocols(environ, policy, Connection)
+    return connection
+
+
+def switch_protocols(
+    environ: Environ, policy: HandshakePolicy, connection_class: type[_AnyConnection]
+) -> tuple[_AnyConnection, RequestHead, bytes]:
+    """As ``upgrade``; gives a connection of that class, the request's head and the response's."""
     request = HandshakeRequest(
         method=environ["REQUEST_METHOD"],
         http_version=environ["SERVER_PROTOCOL"],
@@ -60,7 +75,26 @@ def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
     handler = environ.get(_HANDLER)
     if not isinstance(handler, UpgradeHandler):
         raise CannotUpgrade("This WSGI server cannot upgrade; start the service by server.py.")
-    return handler.switch_protocols(response, policy)
+    connection_id = _choose_id(environ, handler.server.registry)
+    head: RequestHead = environ.pop(HEAD)
+    sent = handler.send_response(response, connection_id)
+    deflate = None
+    if response.deflate is not None and policy.deflate is not None:
+        deflate = PerMessageDeflate(response.deflate, policy.deflate)
+    connection = connection_class(
+        handler.channel,
+        peer=handler.peer,
+        limits=handler.server.limits,
+        budget=handler.server.budget,
+        connection_id=connection_id,
+        path=environ["PATH_INFO"],
+        subprotocol=response.subprotocol,
+        deflate=deflate,
+        received=handler.take_rest(),
+    )
+    handler.connection = connection
+    handler.server.watch(connection)
+    return connection, head, sent
 
 
 class UpgradeHandler(HTTPHandler):
@@ -72,39 +106,38 @@ class UpgradeHandler(HTTPHandler):
     #: Whether the 101 response was begun: whatever the application answers then goes nowhere.
     _switched = False
 
+    #: The head of the 101 response.
+    _sent = b""
+
     def run_application(self) -> None:
         """Let the application answer: gevent-websocket's own upgrade is passed over."""
         WSGIHandler.run_application(self)
 
-    def switch_protocols(self, response: HandshakeResponse, policy: HandshakePolicy) -> Connection:
-        """Send the 101 response and take the connection from HTTP. Raises ConnectionLost."""
+    def send_response(self, response: HandshakeResponse, connection_id: str) -> bytes:
+        """Send the 101 response and drop what only HTTP needs; returns the head as sent.
+
+        Raises ConnectionLost.
+        """
         # gevent-websocket's start_response leaves out what a 101 must not have (a length, chunks)
         # and ends HTTP on this connection, when it finds a WebSocket in the environ.
         environ = self.environ or {}
         environ["wsgi.websocket"] = self
         try:
-            self.start_response("101 Switching Protocols", response.headers())
+            headers = [*response.headers(), (_ID_FIELD, connection_id)]
+            self.start_response("101 Switching Protocols", headers)
             self._switched = True
             self.write(b"")
         except OSError as error:
             raise ConnectionLost(f"during the opening handshake: {error}") from error
         finally:
             del environ["wsgi.websocket"]
-        deflate = None
-        if response.deflate is not None and policy.deflate is not None:
-            deflate = PerMessageDeflate(response.deflate, policy.deflate)
-        self.connection = Connection(
-            self.channel,
-            peer=self.peer,
-            limits=self.server.limits,
-            budget=self.server.budget,
-            subprotocol=response.subprotocol,
-            deflate=deflate,
-            received=self._parser.take_rest(),
-        )
         self._let_go(environ)
-        self.server.watch(self.connection)
-        return self.connection
+        sent, self._sent = self._sent, b""
+        return sent
+
+    def take_rest(self) -> bytes:
+        """What has come behind the request."""
+        return self._parser.take_rest()
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -125,7 +158,7 @@ class UpgradeHandler(HTTPHandler):
         if self.connection is None:
             self.channel.interrupt()
         else:
-            self.connection.close_soon(1001, "going away")
+            self.connection.go_away_soon()
 
     def format_request(self) -> str:
         """The line of the log: how the request was answered, or how its WebSocket ended."""
@@ -138,6 +171,12 @@ class UpgradeHandler(HTTPHandler):
             f"out {one.messages_out} messages {one.bytes_out} bytes"
         )
 
+    def _sendall(self, data: bytes) -> None:
+        """Write a piece of the response; of a 101 its head is kept."""
+        if self._switched:
+            self._sent = data
+        super()._sendall(data)
+
     def _make_environ(self, head: RequestHead) -> Environ:
         """The request's environ, with the way back to this handler."""
         environ = super()._make_environ(head)
@@ -149,6 +188,22 @@ class UpgradeHandler(HTTPHandler):
         self.response_headers = None
         for name in _HANDSHAKE_ONLY:
             environ.pop(name, None)
+
+
+def _choose_id(environ: Environ, registry: Registry) -> str:
+    """The id that the client has chosen in the query, or a new one.
+
+    A script in a browser chooses, as it does not see the header fields of the response. Raises
+    BadRequest for an id that is malformed or known already.
+    """
+    query: str = environ.get("QUERY_STRING", "")
+    for chosen in parse_qs(query, keep_blank_values=True).get("id", ()):
+        if not is_id(chosen):
+            raise BadRequest("An id has 22 to 64 letters, digits, underscores and hyphens.")
+        if chosen in registry:
+            raise BadRequest("This id is taken already.")
+        return chosen
+    return new_id()
 
 
 def _ignore(data: bytes) -> None:

@@ -28,9 +28,25 @@ WebSocketError
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from enum import StrEnum
+from typing import ClassVar, Literal, Self
 
 from echo.protocol.rfc6455 import VERSION, CloseCode
+
+
+class Cause(StrEnum):
+    """What ended a connection, in a word that logs, metrics and post-mortems share."""
+
+    PEER_CLOSE = "peer-close"
+    SERVER_CLOSE = "server-close"
+    SHUTDOWN = "shutdown"
+    PING_TIMEOUT = "ping-timeout"
+    VIOLATION = "violation"
+    LIMIT = "limit"
+    END_OF_STREAM = "end-of-stream"
+    RESET = "reset"
+    WRITE_TIMEOUT = "write-timeout"
+    NETWORK_ERROR = "network-error"
 
 
 class WebSocketError(Exception):
@@ -145,6 +161,7 @@ class ProtocolViolation(WebSocketError):
 
     #: The close code that the connection fails with (section 7.4.1).
     code: ClassVar[CloseCode]
+    cause: ClassVar[Cause]
 
     @property
     def reason(self) -> str:
@@ -156,24 +173,28 @@ class ProtocolError(ProtocolViolation):
     """Framing, fragmentation or a close frame is against the protocol."""
 
     code = CloseCode.PROTOCOL_ERROR
+    cause = Cause.VIOLATION
 
 
 class InvalidPayload(ProtocolViolation):
     """A text message or a close reason is not UTF-8 (section 8.1)."""
 
     code = CloseCode.INVALID_PAYLOAD
+    cause = Cause.VIOLATION
 
 
 class MessageTooBig(ProtocolViolation):
     """A message is above the limit."""
 
     code = CloseCode.MESSAGE_TOO_BIG
+    cause = Cause.LIMIT
 
 
 class TryAgainLater(ProtocolViolation):
     """The server has not the memory for another unfinished message now."""
 
     code = CloseCode.TRY_AGAIN_LATER
+    cause = Cause.LIMIT
 
 
 class ConnectionClosed(WebSocketError):
@@ -182,15 +203,17 @@ class ConnectionClosed(WebSocketError):
     Attributes:
         code: the close code; 1005 for a close frame without one, 1006 without a close frame.
         reason: the close frame's reason, or what happened; may be empty.
+        cause: what ended it.
     """
 
     #: Who began the end.
     initiator: ClassVar[Literal["peer", "server"]]
 
-    def __init__(self, code: int, reason: str = "") -> None:
+    def __init__(self, code: int, reason: str, cause: Cause) -> None:
         super().__init__(code, reason)
         self.code = code
         self.reason = reason
+        self.cause = cause
 
     def __str__(self) -> str:
         reason = f" ({self.reason})" if self.reason else ""
@@ -202,11 +225,17 @@ class ClosedByPeer(ConnectionClosed):
 
     initiator = "peer"
 
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason, Cause.PEER_CLOSE)
+
 
 class ClosedByServer(ConnectionClosed):
     """The server sent the first close frame."""
 
     initiator = "server"
+
+    def __init__(self, code: int, reason: str = "", cause: Cause = Cause.SERVER_CLOSE) -> None:
+        super().__init__(code, reason, cause)
 
 
 class ConnectionFailed(ConnectionClosed):
@@ -214,11 +243,21 @@ class ConnectionFailed(ConnectionClosed):
 
     initiator = "server"
 
+    def __init__(self, violation: ProtocolViolation) -> None:
+        super().__init__(violation.code, violation.reason, violation.cause)
+
 
 class ConnectionLost(ConnectionClosed):
     """End of file, a reset or a time-out, without a closing handshake (section 7.1.5: 1006)."""
 
     initiator = "peer"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(CloseCode.ABNORMAL_CLOSURE, reason)
+    def __init__(self, reason: str, cause: Cause = Cause.NETWORK_ERROR) -> None:
+        super().__init__(CloseCode.ABNORMAL_CLOSURE, reason, cause)
+
+    @classmethod
+    def after(cls, error: OSError) -> Self:
+        """What an error of the socket means."""
+        causes = {ConnectionError: Cause.RESET, TimeoutError: Cause.WRITE_TIMEOUT}
+        found = (cause for kind, cause in causes.items() if isinstance(error, kind))
+        return cls(error.strerror or str(error), next(found, Cause.NETWORK_ERROR))

@@ -69,6 +69,14 @@ class CloseCode(IntEnum):
     TLS_HANDSHAKE = 1015  # never on the wire
 
 
+_CLOSE_CODE_NAMES: Final = {int(code): code.name for code in CloseCode}
+
+
+def close_code_name(code: int) -> str | None:
+    """The name of a close code, None for one without."""
+    return _CLOSE_CODE_NAMES.get(code)
+
+
 #: Sections 7.4.1 and 7.4.2: the codes that may stand in a close frame.
 SENDABLE_CLOSE_CODES: Final = frozenset(
     [*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)]

@@ -33,11 +33,14 @@ def refused(server, *statuses, **changes):
 def test_the_whole_response(echo_server):
     response = accepted(echo_server, sec_websocket_key="x3JJHMbDL1EzLkh9GBhXDw==")
     assert response.phrase == "Switching Protocols"
-    assert response.headers == [
+    *fields, (name, connection_id) = response.headers
+    assert fields == [
         ("upgrade", "websocket"),
         ("connection", "Upgrade"),
         ("sec-websocket-accept", "HSmrc0sMlYUkAGmm5OPpG2HaGWk="),
     ]
+    assert name == "x-connection-id"
+    assert len(connection_id) == 22
 
 
 @pytest.mark.parametrize("nonce", [bytes(16), b"\xff" * 16, bytes(range(16)), b"\xfb\xef" * 8])

@@ -300,12 +300,13 @@ class Service:
     )
     SWITCHED = (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\n\r\n"
+        b"Sec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\n"
+        b"X-Connection-Id: the-id-of-all-in-tests\r\n\r\n"
     )
 
     def __init__(self, app, host, limits):
         self.log = Log()
-        self.server = HTTPServer((host, 0), app, self.log, limits)
+        self.server = HTTPServer((host, 0), app, self.log, limits=limits)
         self.peers = []
 
     def connect(self):
@@ -329,9 +330,10 @@ class Service:
 
 
 @pytest.fixture
-def service(capfd):
+def service(capfd, monkeypatch):
     """``service(application, host)`` starts a server; nothing may be printed but what is read."""
     services = []
+    monkeypatch.setattr("echo.net.upgrade.new_id", lambda: "the-id-of-all-in-tests")
 
     def start(app=application, host="127.0.0.1", **limits):
         services.append(Service(app, host, Limits(**limits)))

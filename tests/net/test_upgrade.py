@@ -30,6 +30,7 @@ def test_the_response_byte_for_byte(service):
         b"Upgrade: websocket\r\n"
         b"Connection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+        b"X-Connection-Id: the-id-of-all-in-tests\r\n"
         b"\r\n"
     )
     assert peer.read(len(expected)) == expected
@@ -48,7 +49,7 @@ def test_the_response_names_the_subprotocol_and_the_connection_has_it(service):
     one = service(app)
     peer = one.connect()
     peer.send(one.HANDSHAKE[:-2] + b"Sec-WebSocket-Protocol: a, b\r\n\r\n")
-    expected = one.SWITCHED[:-2] + b"Sec-WebSocket-Protocol: b\r\n\r\n"
+    expected = one.SWITCHED.replace(b"X-Conn", b"Sec-WebSocket-Protocol: b\r\nX-Conn")
     assert peer.read(len(expected)) == expected
     peer.send(peer.frame(CLOSE))
     assert peer.read_to_end() == b"\x88\x00"

@@ -146,7 +146,7 @@ def test_end_has_no_reason_unless_given():
 
 
 def test_a_close_code_is_shown_as_a_number():
-    assert str(ConnectionFailed(ProtocolError.code, "x")).startswith("1002 (x)")
+    assert str(ConnectionFailed(ProtocolError("x"))).startswith("1002 (x)")
 
 
 def test_lost_connection_is_1006_of_the_peer():
