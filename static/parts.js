@@ -2,16 +2,10 @@
  * Small parts that the composer, the chart and the load are made of.
  */
 
-/** An element of a class holding text (never markup) and other elements. */
-export function make(tag, className, ...content) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...content);
-  return element;
-}
+import { make } from "./show.js";
 
 /** A button that does something other than to submit its form. */
-export function makeButton(className, onClick) {
+export function makeTool(className, onClick) {
   const button = make("button", className);
   button.type = "button";
   button.addEventListener("click", onClick);

@@ -2,6 +2,8 @@
  * From what was typed to what is sent: hex to bytes, and JSON that is checked and set out in lines.
  */
 
+import { countCharacters } from "./show.js";
+
 /** What keeps a message from being sent. `say(texts)` is the sentence; `at` its place, if any. */
 export class Unsendable extends Error {
   constructor(say, at) {
@@ -14,11 +16,6 @@ export class Unsendable extends Error {
 /** The text as WebSocket.send sends it: half a surrogate pair becomes U+FFFD. */
 export function wellFormed(text) {
   return text.toWellFormed?.() ?? text.replace(/\p{Surrogate}/gu, "\uFFFD");
-}
-
-/** The number of characters, not of UTF-16 units, of which some characters take two. */
-function countCharacters(text) {
-  return text.length - (text.match(/[\u{10000}-\u{10FFFF}]/gu)?.length ?? 0);
 }
 
 const characterAt = (text, index) => String.fromCodePoint(text.codePointAt(index));

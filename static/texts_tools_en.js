@@ -27,7 +27,6 @@ export const composer = {
   sendAs: "Send as",
   kinds: { text: "Text", json: "JSON", binary: "Hex" },
   send: "Send",
-  placeholder: "",
   hints: {
     text: "Enter sends, Shift + Enter starts a new line, ↑ brings back what you sent.",
     json: "Checked as you type, and sent as you typed it.",
@@ -47,8 +46,7 @@ export const composer = {
   format: "Format",
 
   chooseFile: "File…",
-  file: "File",
-  fileKinds: { binary: "Binary", text: "Text" },
+  sendAsText: "Send as text",
   bytes,
   fileAsBinary: "Goes as one binary message.",
   fileAsText: "Goes as one text message.",

@@ -27,7 +27,6 @@ export const composer = {
   sendAs: "发送类型",
   kinds: { text: "文本", json: "JSON", binary: "十六进制" },
   send: "发送",
-  placeholder: "",
   hints: {
     text: "Enter 发送，Shift + Enter 换行，↑ 找回发送过的消息。",
     json: "输入时即时检查，并按原样发送。",
@@ -47,8 +46,7 @@ export const composer = {
   format: "格式化",
 
   chooseFile: "文件…",
-  file: "文件",
-  fileKinds: { binary: "二进制", text: "文本" },
+  sendAsText: "作为文本发送",
   bytes,
   fileAsBinary: "将作为一条二进制消息发送。",
   fileAsText: "将作为一条文本消息发送。",
