@@ -4,6 +4,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from tests.e2e.browser import browser, complaints, page  # noqa: F401
 from tests.e2e.server_process import ServerProcess
 
 
