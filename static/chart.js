@@ -31,7 +31,7 @@ function stepsAround(low, high) {
   return steps;
 }
 
-const isPowerOfTen = (n) => /^1(e|0*$)|^0\.0*1$/.test(String(n));
+const isPowerOfTen = (n) => /^(10*|0\.0*1)$/.test(String(n));
 
 /** Fills the empty element `root`. All texts are those of `texts.roundTrips`. */
 export function createRoundTrips(root, { texts }) {
