@@ -27,6 +27,7 @@ const state = { view: "messages", target: "echo", protocols: [], language: null,
 for (const [key, value] of Object.entries(readState(location.hash))) if (value !== undefined) state[key] = value;
 let language = state.language ?? chooseLanguage(navigator.languages);
 let texts = TEXTS[language];
+let lastId = null; // of the connection that is, or else was
 let connection = ["disconnected", null]; // the client's state and its detail, as it told last
 
 /* ---- Addresses ------------------------------------------------------------------------------ */
@@ -101,7 +102,8 @@ function showState() {
 
   const open = name === "connected";
   $("address").textContent = link?.address.split("?")[0] ?? webSocketAddress(state.target);
-  $("connection-id").textContent = link?.id ?? texts.noneYet;
+  if (link) lastId = link.id;
+  $("connection-id").textContent = lastId ?? texts.noneYet;
   $("protocol").textContent = open ? link.socket.protocol || texts.none : texts.noneYet;
   $("extensions").textContent = open ? link.socket.extensions || texts.none : texts.noneYet;
 }

@@ -81,7 +81,8 @@ function describeEnd({ by, code, reason, asked, server }, texts) {
     unanswered: () => ended.unanswered(asked.code),
     lost: () => ended.lost(),
   }[by]();
-  const parts = meaning(code, texts, by === "unanswered" ? texts.unanswered : undefined);
+  const [, explanation] = meaning(code, texts, by === "unanswered" ? texts.unanswered : undefined);
+  const parts = [explanation]; // the sentence has the code and its name
   if (reason) parts.push(make("span", "reason", texts.reason, visible(reason)));
   const inOrder = by === "you" || code === 1000;
   const level = inOrder ? "info" : [1001, 1005, 1012, 1013].includes(code) ? "warn" : "bad";

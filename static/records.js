@@ -48,6 +48,7 @@ export class Recorder {
     const report = link.target === "inspect" ? parseReport(payload) : null;
     const answers = report ? report.type === "message" : true;
     const sent = answers ? link.waiting.shift() : undefined; // answers come in the messages' order
+    if (report) this.#addReport(link, report); // of what was there before it
     const certain = !link.socket.extensions; // nothing stands between the message and its frame
     const entry = this.#add(link, "message", {
       direction: "received",
@@ -61,7 +62,6 @@ export class Recorder {
       this.#log.change(sent.entry, { state: "answered" });
       this.#onRoundTrip(entry.ms);
     }
-    if (report) this.#addReport(link, report);
     if (!certain) return;
     const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
     const frame = reconstructFrame(typeof payload === "string" ? 1 : 2, bytes);
@@ -106,6 +106,7 @@ export class Recorder {
         from: "client",
         source: type === "failure" && last ? "failed" : "reported",
         frame,
+        compressed: typeof report.compressed_bytes === "number",
         part: type === "message" ? { index: i + 1, of: total, message: report.number } : null,
         // What is known of the whole message stands with the last frame that was reported.
         message: type === "message" && last ? { ...report, frames: undefined } : null,

@@ -110,7 +110,8 @@ export function dump(hex, from = 0) {
       return value >= 0x20 && value < 0x7f ? String.fromCharCode(value) : "·";
     });
     const offset = (from + i).toString(16).padStart(4, "0");
-    lines.push([offset, part.join(" ").padEnd(23), text.join("")]);
+    const width = octets.length > 8 ? 23 : 0; // the texts of several lines stand below each other
+    lines.push([offset, part.join(" ").padEnd(width), text.join("")]);
   }
   return lines;
 }

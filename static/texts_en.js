@@ -67,7 +67,7 @@ export default {
   view: "View",
   views: { messages: "Messages", wire: "Wire" },
   copyLink: "Copy link",
-  copyLog: "Copy",
+  copyLog: "Copy log",
   downloadLog: "Download",
   clear: "Clear",
   copyLogTitle: "Copy the log as JSON Lines",
@@ -154,7 +154,7 @@ export default {
       continuation: "continuation", text: "text", binary: "binary",
       close: "close", ping: "ping", pong: "pong", reserved: "reserved",
     },
-    frame: (kind, bytesOfIt) => `${kind} frame, ${bytes(bytesOfIt)} of payload`,
+    frame: (kind, bytesOfIt) => `${kind[0].toUpperCase()}${kind.slice(1)} frame, ${bytes(bytesOfIt)} of payload`,
     part: (index, of, message) => `frame ${number(index)} of ${number(of)}, message ${number(message)}`,
     sources: {
       reported: "reported by the inspector",
@@ -177,6 +177,7 @@ export default {
     payload: "Payload",
     masked: "Masked, as on the wire",
     unmasked: "Unmasked",
+    stillCompressed: "Unmasked, still compressed",
     plain: "As on the wire (the server does not mask)",
     noPayload: "No payload.",
     showAll: (n) => `Show ${bytes(n)}`,
@@ -189,11 +190,11 @@ export default {
       (compressed === null || compressed === undefined ? "" : `, compressed to ${bytes(compressed)}`) +
       (utf8 === true ? ", valid UTF-8." : "."),
     framesOmitted: (n) => `${count(n, "further frame")} of this message not reported.`,
-    unseenSent: (kind, size) => `A ${kind} message of ${bytes(size)} went out in frames that the browser does not show.`,
+    unseenSent: (kind, size) => `A ${kind} message of ${bytes(size)}. The browser does not show its frames.`,
     unseenReceived: (kind, size) =>
-      `A ${kind} message of ${bytes(size)} came in, perhaps compressed (permessage-deflate): the browser does not show its frame.`,
+      `A ${kind} message of ${bytes(size)}, perhaps compressed. The browser does not show its frame.`,
     unseenReport: (size) =>
-      `The inspector’s report of ${bytes(size)} came in, perhaps compressed (permessage-deflate): the browser does not show its frame.`,
+      `The report, ${bytes(size)}, perhaps compressed. The browser does not show its frame.`,
     handshakeTitle: "Opening handshake",
     request: "The browser’s request",
     response: "The server’s response",

@@ -65,7 +65,7 @@ export default {
   view: "视图",
   views: { messages: "消息", wire: "线路" },
   copyLink: "复制链接",
-  copyLog: "复制",
+  copyLog: "复制记录",
   downloadLog: "下载",
   clear: "清空",
   copyLogTitle: "以 JSON Lines 格式复制记录",
@@ -170,6 +170,7 @@ export default {
     payload: "载荷",
     masked: "加掩码，如线路上所见",
     unmasked: "去掉掩码",
+    stillCompressed: "去掉掩码，仍是压缩的",
     plain: "如线路上所见（服务端不加掩码）",
     noPayload: "没有载荷。",
     showAll: (n) => `显示 ${bytes(n)}`,
@@ -182,11 +183,11 @@ export default {
       (compressed === null || compressed === undefined ? "" : `，压缩为 ${bytes(compressed)}`) +
       (utf8 === true ? "，UTF-8 有效。" : "。"),
     framesOmitted: (n) => `这条消息另有 ${number(n)} 帧未报告。`,
-    unseenSent: (kind, size) => `一条${kind}消息（${bytes(size)}）已发出，浏览器不展示它的帧。`,
+    unseenSent: (kind, size) => `一条${kind}消息（${bytes(size)}）。浏览器不展示它的帧。`,
     unseenReceived: (kind, size) =>
-      `收到一条${kind}消息（${bytes(size)}），可能经过压缩（permessage-deflate）：浏览器不展示它的帧。`,
+      `一条${kind}消息（${bytes(size)}），可能经过压缩。浏览器不展示它的帧。`,
     unseenReport: (size) =>
-      `收到检视器的报告（${bytes(size)}），可能经过压缩（permessage-deflate）：浏览器不展示它的帧。`,
+      `检视器的报告（${bytes(size)}），可能经过压缩。浏览器不展示它的帧。`,
     handshakeTitle: "打开握手",
     request: "浏览器的请求",
     response: "服务端的响应",

@@ -53,6 +53,7 @@ function drawUnseen(entry, texts) {
       : wire.unseenReceived(wire.kinds[entry.kind], entry.bytes);
   const row = makeRow(entry, [...wire.from[sent ? "client" : "server"]], [make("span", "note", text)]);
   row.dataset.direction = entry.direction;
+  row.classList.add("brief");
   return row;
 }
 
@@ -101,7 +102,7 @@ export function drawHeader(header, texts) {
     const said = sayValue(name, value, texts);
     for (let i = 0; i < bits.length; i += 16) {
       const part = bits.slice(i, i + 16);
-      const cell = makeButton("field", make("span", "label", i ? wire.continued(label) : label), drawBits(part));
+      const cell = makeButton("cell", make("span", "label", i ? wire.continued(label) : label), drawBits(part));
       if (!i) cell.append(make("span", "value", said));
       cell.dataset.field = cell.dataset.note = name;
       cell.dataset.bits = part;
@@ -111,6 +112,8 @@ export function drawHeader(header, texts) {
       grid.append(cell);
     }
   }
+  // Where a line of 32 bits is half full the payload begins, as in the RFC's drawing.
+  if (header.length % 8) grid.append(make("span", "rest", wire.payload));
   return grid;
 }
 
@@ -142,7 +145,7 @@ function drawPayload(entry, texts) {
   const fill = () => {
     const end = 2 * (entry._all ? size : Math.min(size, SHOWN));
     const dumps = frame.masked
-      ? [drawDump(wire.masked, masked.slice(0, end), "masked"), drawDump(wire.unmasked, unmasked.slice(0, end), "unmasked")]
+      ? [drawDump(wire.masked, masked.slice(0, end), "masked"), drawDump(entry.compressed ? wire.stillCompressed : wire.unmasked, unmasked.slice(0, end), "unmasked")]
       : [drawDump(wire.plain, unmasked.slice(0, end), "plain")];
     box.replaceChildren(...dumps);
     if (end < 2 * size) {
@@ -189,6 +192,7 @@ function drawSummary(message, texts) {
     const body = message.kind === "text"
       ? showText(message.preview, texts)
       : [make("pre", "body", dump(message.preview.slice(0, 2 * SHOWN)).map((line) => line.join(" ")).join("\n"))];
+    if (message.preview_omitted) body.push(make("span", "note", texts.moreBytes(message.preview_omitted)));
     lines.push(make("div", "inflated", make("p", "label", wire.inflated), ...body));
   }
   return make("div", "message-summary", ...lines);
