@@ -13,17 +13,24 @@ export function explainFields(area, texts) {
   note.id = "field-note";
   note.popover = "manual";
   let shownFor = null;
+  let quiet = false;
 
   const hide = () => {
     if (!shownFor) return;
-    shownFor.removeAttribute("aria-describedby");
+    const field = shownFor;
+    const hadFocus = note.contains(document.activeElement);
+    field.removeAttribute("aria-describedby");
     shownFor = null;
     if (note.matches(":popover-open")) note.hidePopover();
     note.remove();
+    if (!hadFocus) return;
+    quiet = true; // the keyboard goes back to the field, which is not to explain itself again
+    field.focus();
+    quiet = false;
   };
 
   const show = (button) => {
-    if (button === shownFor) return;
+    if (button === shownFor || quiet) return;
     hide();
     const { notes, wire } = texts();
     const name = button.dataset.note;
@@ -93,8 +100,8 @@ function move(event) {
 function place(note, field) {
   const { width, height } = note.getBoundingClientRect();
   const left = Math.min(Math.max(8, field.left), document.documentElement.clientWidth - width - 8);
-  const below = field.bottom + 6;
-  const top = below + height < window.innerHeight ? below : field.top - height - 6;
+  const below = field.bottom - 1; // without a gap, so that the pointer can go there
+  const top = below + height < window.innerHeight ? below : field.top - height + 1;
   note.style.left = `${Math.max(8, left)}px`;
   note.style.top = `${Math.max(8, top)}px`;
 }

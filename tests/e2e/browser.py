@@ -1,5 +1,6 @@
 """A real browser for the tests of the page: its fixtures, and what the tests do with the page."""
 
+import re
 import shutil
 
 import pytest
@@ -19,6 +20,15 @@ CHROMIUM_ARGUMENTS = [
 
 SENT = '#log > [data-direction="sent"]'
 RECEIVED = '#log > [data-direction="received"]'
+EVENT = '#log > [data-direction="event"]'
+
+#: What Chromium says of a WebSocket or a request that does not reach its server, or one that has
+#: been started anew and knows nothing of the past.
+FAILED_CONNECTIONS = (
+    "WebSocket connection to",
+    "Failed to load resource: net::ERR_",
+    "Failed to load resource: the server responded with a status of 404",
+)
 
 
 # Not for the whole session: an event loop of Playwright's runs in the main thread for as long, and
@@ -42,7 +52,7 @@ class Complaints(list):
     def of_console(self, message):
         if message.type not in {"error", "warning"}:
             return
-        if self.failed_connections_expected and message.text.startswith("WebSocket connection to"):
+        if self.failed_connections_expected and message.text.startswith(FAILED_CONNECTIONS):
             return
         self.append(message.text)
 
@@ -77,6 +87,28 @@ def open_page(page, server, fragment=""):
 def expect_state(page, state):
     expect(page.locator("#state")).to_have_attribute("data-state", state)
     expect(page.locator("#state")).to_have_text(state.capitalize())
+
+
+def use_instead_of_server(page, on_message, on_open=lambda _connection: None):
+    """Answer the page's WebSockets in the test, for what the server would never do.
+
+    The server knows none of them: what the page asks about them is answered here as well.
+    """
+    connections = []
+
+    def accept(connection):
+        connections.append(connection)
+        connection.on_message(lambda message: on_message(connection, message))
+        on_open(connection)
+
+    page.route_web_socket(re.compile(r"/ws/(echo|inspect)\?id="), accept)
+    answer_for_connections(page, {"state": "closed"})
+    return connections
+
+
+def answer_for_connections(page, answer):
+    """Answer what the page asks the server about an ended connection."""
+    page.route(re.compile("/ws/connections/"), lambda route: route.fulfill(json=answer))
 
 
 def choose(page, kind):
