@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.e2e.browser import RECEIVED, open_page, send
+from tests.e2e.browser import RECEIVED, open_page
 
 ROOT = "#load-root"
 OUTCOME = f"{ROOT} .outcome"
@@ -85,7 +85,7 @@ def test_the_histogram_counts_each_time_in_its_bucket(page, echo_server):
         }"""
     )
     assert buckets == [
-        {"to": 0.1, "count": 2},
+        {"from": None, "to": 0.1, "count": 2},
         {"from": 0.1, "to": 0.2, "count": 2},
         {"from": 0.2, "to": 0.5, "count": 1},
         {"from": 0.5, "to": 1, "count": 0},
@@ -104,7 +104,7 @@ def test_the_histogram_is_a_table_with_a_bar_for_each_bucket(page, echo_server):
     table = page.get_by_role("table", name="Round-trip times")
     expect(table).to_be_visible()
     expect(table.get_by_role("rowheader").first).to_have_text(
-        re.compile(r"^(under [\d.]+ ms|[\d.,]+–[\d.,]+ ms)$")
+        re.compile(r"^(under [\d.]+ ms|[\d.,]+\u2013[\d.,]+ ms)$")
     )
     widths = table.locator(".bar-of-count").evaluate_all("bars => bars.map((b) => b.offsetWidth)")
     counts = [int(text.replace(",", "")) for text in table.locator(".count").all_text_contents()]
@@ -252,10 +252,10 @@ def test_a_message_too_big_for_the_server_ends_it(page, start_server):
     expect(page.locator(OUTCOME)).to_contain_text("ended early, with code 1009")
 
 
-def test_a_server_that_takes_no_second_connection_is_explained(page, start_server, complaints):
+def test_without_a_server_it_says_so(page, server, complaints):
     complaints.failed_connections_expected = True
-    server = start_server("--max-connections", "1")
     open_page(page, server)
+    server.stop()
     start(page)
     expect(page.locator(OUTCOME)).to_have_text(
         "No connection came about. Is the server running, and does it accept one more connection?"
@@ -273,8 +273,7 @@ def test_a_server_that_takes_no_second_connection_is_explained(page, start_serve
         (
             {"messages": 1000, "size": "1,048,576", "window": 65},
             "size",
-            "68,157,440 bytes would be in flight at once, and this page keeps at most 67,108,864. "
-            "Take fewer or smaller messages.",
+            re.compile("^68,157,440 bytes would be in flight at once, .* Take fewer or smaller"),
         ),
     ],
 )
@@ -291,28 +290,38 @@ def test_inputs_are_bounded(page, echo_server, values, field, complaint):
 
 
 def test_the_page_stays_alive_under_load(page, echo_server):
-    """While it goes on the page's timers come, and its own connection echoes."""
+    """While it goes on the page draws, its timers come, and its own connection echoes."""
     open_page(page, echo_server)
-    page.evaluate(
-        """() => {
-            window.longest = 0;
+    for name, value in (("messages", 20_000), ("size", 16), ("window", 1000)):
+        page.locator(f"#load-{name}").fill(str(value))
+    signs = page.evaluate(
+        """() => new Promise((resolve) => {
+            const $ = (selector) => document.querySelector(selector);
+            const signs = { frames: 0, timers: 0, longest: 0, echo: false };
             let last = performance.now();
-            const tick = () => {
-                longest = Math.max(longest, performance.now() - last);
+            const frame = () => { signs.frames += 1; requestAnimationFrame(frame); };
+            const timer = () => {
+                signs.timers += 1;
+                signs.longest = Math.max(signs.longest, performance.now() - last);
                 last = performance.now();
-                window.timer = setTimeout(tick, 0);
+                if (signs.timers === 10) {
+                    $("#message").value = "in between";
+                    $("#composer").requestSubmit();
+                }
+                if ($("#load-root .outcome").textContent) return resolve(signs);
+                signs.echo ||= $('#log > [data-direction="received"]') !== null;
+                setTimeout(timer, 0);
             };
-            tick();
-        }"""
+            $("#load-start").click();
+            frame();
+            timer();
+        })"""
     )
-    start(page, 100_000, 16, 1000)
-    expect(page.locator(f"{ROOT} .progress")).to_contain_text("of 100,000 messages came back")
-    send(page, "in between")
-    expect(page.locator(f"{RECEIVED} .body")).to_have_text("in between")
-    expect(page.locator(f"{ROOT} .progress")).to_contain_text("of 100,000 messages came back")
-    assert page.evaluate("longest") < 1000
-    page.locator("#load-start").click()
-    expect(page.locator(OUTCOME)).to_contain_text("Stopped")
+    expect(page.locator(OUTCOME)).to_contain_text("Done: all 20,000 messages")
+    assert signs["echo"], "the echo of the page's own connection came only after the load"
+    assert signs["frames"] > 10
+    assert signs["timers"] > 10
+    assert signs["longest"] < 3000  # milliseconds, on a machine that may have other work
 
 
 def test_it_works_with_the_keyboard_and_speaks_both_languages(page, echo_server):
@@ -328,14 +337,14 @@ def test_it_works_with_the_keyboard_and_speaks_both_languages(page, echo_server)
     page.get_by_label("消息数").fill("x")
     page.locator("#load-start").click()
     expect(page.locator(f"{ROOT} [role=alert]")).to_have_text(
-        "消息数：请输入 1 到 100,000 之间的整数。"
+        re.compile("消息数.请输入 1 到 100,000 之间的整数。")
     )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_state_of_the_load_violates_a_rule_of_axe(page, echo_server, scheme):
     page.emulate_media(color_scheme=scheme)
-    use_for_load(page, lambda connection, message: None)
+    use_for_load(page, lambda *_: None)
     open_page(page, echo_server)
     start(page)
     expect(page.locator(f"{ROOT} .progress")).to_contain_text("0 of 100 messages came back")

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.e2e.browser import RECEIVED, open_page, send
 
 ROOT = "#round-trips-root"
+NONE = "\u2013"
 PLOT = f"{ROOT} .plot"
 
 #: A second chart on the page, in ``window.chart``, for times that the test chooses.
@@ -46,7 +47,7 @@ def test_the_chart_starts_empty_and_says_so(page, echo_server):
     open_page(page, echo_server)
     expect(page.locator(f"{ROOT} .empty")).to_have_text("No round trip yet.")
     expect(page.get_by_role("img", name="No round trip yet.")).to_be_visible()
-    expect_statistics(page, min="–", median="–", p95="–", max="–")
+    expect_statistics(page, min=NONE, median=NONE, p95=NONE, max=NONE)
 
 
 def test_each_echo_is_a_point_and_clear_removes_them(page, echo_server):
