@@ -9,6 +9,8 @@ export const OPCODES = { 0: "continuation", 1: "text", 2: "binary", 8: "close", 
 
 export const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+const KEPT = 1024; // bytes of a payload, as in the inspector's reports
+
 const bitsOf = (hex) => octetsOf(hex).map((o) => parseInt(o, 16).toString(2).padStart(8, "0")).join("");
 
 /**
@@ -39,10 +41,10 @@ export function headerFields(header) {
 
 /**
  * A frame of the server as it must have been on the wire: not masked, in one piece, the length in
- * its shortest form. `bytes`: the whole payload, of which the first `shown` are kept.
+ * its shortest form. `payload`: the beginning of its payload in hex.
  */
-export function reconstructFrame(opcode, bytes, shown = 1024) {
-  const length = bytes.length;
+export function reconstructFrame(opcode, payload, length) {
+  const unmasked = payload.slice(0, 2 * KEPT);
   const header = [0x80 | opcode];
   if (length <= 125) header.push(length);
   else if (length <= 0xffff) header.push(126, length >> 8, length & 0xff);
@@ -64,17 +66,17 @@ export function reconstructFrame(opcode, bytes, shown = 1024) {
     header: toHex(header),
     payload: {
       masked: null,
-      unmasked: toHex(bytes.subarray(0, shown)),
-      omitted: Math.max(0, length - shown),
+      unmasked,
+      omitted: length - unmasked.length / 2,
     },
   };
 }
 
 /** The server's close frame, as the browser's close event tells it: 1005 stands for no code. */
 export function reconstructClose(code, reason) {
-  if (code === 1005) return reconstructFrame(8, new Uint8Array());
   const text = new TextEncoder().encode(reason);
-  return reconstructFrame(8, Uint8Array.of(code >> 8, code & 0xff, ...text));
+  const payload = code === 1005 ? "" : toHex([code >> 8, code & 0xff, ...text]);
+  return reconstructFrame(8, payload, payload.length / 2);
 }
 
 /** The code and the reason in a close frame's payload; null where it has none. */

@@ -4,7 +4,6 @@
  */
 
 import { askServer } from "./client.js";
-import { reconstructFrame } from "./frames.js";
 import { countCharacters, toHex } from "./show.js";
 
 const STORED = 4096; // characters of a text or bytes of a binary message that an entry keeps
@@ -58,14 +57,9 @@ export class Recorder {
       state: stateOf(link, report, sent, payload),
       _report: report,
     });
-    if (sent) {
-      this.#log.change(sent.entry, { state: "answered" });
-      this.#onRoundTrip(entry.ms);
-    }
-    if (!certain) return;
-    const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
-    const frame = reconstructFrame(typeof payload === "string" ? 1 : 2, bytes);
-    this.#add(link, "frame", { from: "server", source: "reconstructed", frame, message: null });
+    if (!sent) return;
+    this.#log.change(sent.entry, { state: "answered" });
+    this.#onRoundTrip(entry.ms);
   }
 
   /** The end of a connection or of an attempt. */
@@ -104,7 +98,7 @@ export class Recorder {
       const last = i === frames.length - 1;
       this.#add(link, "frame", {
         from: "client",
-        source: type === "failure" && last ? "failed" : "reported",
+        source: type === "failure" ? "failed" : "reported",
         frame,
         compressed: typeof report.compressed_bytes === "number",
         part: type === "message" ? { index: i + 1, of: total, message: report.number } : null,

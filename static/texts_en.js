@@ -159,7 +159,7 @@ export default {
     sources: {
       reported: "reported by the inspector",
       reconstructed: "reconstructed from what arrived",
-      failed: "the frame that broke a rule",
+      failed: "reported with the broken rule",
     },
     times: (elapsed, gap) =>
       gap === null

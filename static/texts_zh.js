@@ -152,7 +152,7 @@ export default {
     sources: {
       reported: "由检视器报告",
       reconstructed: "由收到的内容还原",
-      failed: "违反规则的帧",
+      failed: "与违反的规则一同报告",
     },
     times: (elapsed, gap) =>
       gap === null

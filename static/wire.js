@@ -2,16 +2,16 @@
  * The rows of the view Wire: frames as RFC 6455 draws them (section 5.2), and both handshakes.
  */
 
-import { closePayload, headerFields, OPCODES, reconstructClose } from "./frames.js";
+import { closePayload, headerFields, OPCODES, reconstructClose, reconstructFrame } from "./frames.js";
 import { drawHandshake } from "./handshake.js";
 import { describe, drawEvent, meaning } from "./messages.js";
-import { dump, make, makeButton, makeRow, showText, visible } from "./show.js";
+import { dump, make, makeButton, makeRow, showText, toHex, visible } from "./show.js";
 
 const SHOWN = 64; // bytes of a payload that are shown until more are asked for
 
 /** Whether the view Wire shows an entry. */
 export function isForWire(entry) {
-  return entry.type === "message" ? entry.frames === "unseen" : true;
+  return entry.type === "message" ? entry.frames !== "reported" : true;
 }
 
 /** The row of an entry. */
@@ -32,7 +32,7 @@ function draw(entry, texts) {
     case "handshake":
       return drawHandshake(entry, texts);
     case "message":
-      return drawUnseen(entry, texts);
+      return entry.frames === "reconstructed" ? drawReconstructed(entry, texts) : drawUnseen(entry, texts);
     case "failure":
       return drawFailure(entry, texts);
     case "closed":
@@ -55,6 +55,19 @@ function drawUnseen(entry, texts) {
   row.dataset.direction = entry.direction;
   row.classList.add("brief");
   return row;
+}
+
+/** A message of the server of which the one frame follows from what arrived. */
+function drawReconstructed(entry, texts) {
+  const { kind, text, hex, bytes } = entry;
+  const payload = kind === "text" ? toHex(new TextEncoder().encode(text).subarray(0, 1024)) : hex;
+  entry._frame ??= {
+    at: entry.at,
+    from: "server",
+    source: "reconstructed",
+    frame: reconstructFrame(kind === "text" ? 1 : 2, payload, bytes),
+  };
+  return drawFrame(entry._frame, texts);
 }
 
 function drawFailure(entry, texts) {

@@ -89,6 +89,17 @@ def expect_state(page, state):
     expect(page.locator("#state")).to_have_text(state.capitalize())
 
 
+def sockets_of(page):
+    """The WebSockets that the page opens from now on."""
+    sockets = []
+
+    def note(socket):
+        sockets.append(socket)
+
+    page.on("websocket", note)
+    return sockets
+
+
 def use_instead_of_server(page, on_message, on_open=lambda _connection: None):
     """Answer the page's WebSockets in the test, for what the server would never do.
 
