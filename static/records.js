@@ -92,7 +92,8 @@ export class Recorder {
   #addReport(link, report) {
     const { type } = report;
     if (type === "handshake") this.#add(link, "handshake", { report });
-    const frames = report.frames ?? (report.frame ? [report.frame] : []);
+    const single = report.frame ? [report.frame] : [];
+    const frames = Array.isArray(report.frames) ? report.frames : single;
     const total = frames.length + (report.frames_omitted ?? 0);
     for (const [i, frame] of frames.entries()) {
       const last = i === frames.length - 1;

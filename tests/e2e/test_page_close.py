@@ -135,7 +135,7 @@ def test_a_slow_server_is_waited_for_and_can_be_given_up(page, server, complaint
                 "messages_in": 1,
                 "messages_out": 1200,
             },
-            "was reached, with 1013 (Try Again Later), after 61.2 s with 1 message in and 1,200 out.",
+            ", with 1013 (Try Again Later), after 61.2 s with 1 message in and 1,200 out.",
         ),
     ],
 )
