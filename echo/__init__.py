@@ -14,6 +14,8 @@ Middle, ``net``: gevent's sockets
     http_handler.py one HTTP connection: heads against deadlines, answers, the access log
     keepalive.py    the greenlet that pings quiet connections
     connection.py   Connection: read_message, write_message, ping, close
+    inspection.py   InspectedConnection: tells its peer what arrived, frame by frame
+    registry.py     connections by their ids, and the records of the last that ended
     channel.py      bytes in and out of one socket; the only file that parks greenlets in the hub
     limits.py       Limits: what a peer may take
 
@@ -22,6 +24,8 @@ Ground, ``protocol``: RFC 6455 without I/O
     partial_message.py  the message that is not whole yet: UTF-8, its limit, the budget of all
     deflate.py      permessage-deflate: RFC 7692
     extensions.py   the header field of the extensions: section 9.1
+    observer.py     what goes over the wire, frame by frame, unchecked
+    reports.py      what the inspector says, as JSON
     handshake.py    the opening handshake: section 4
     http_head.py    the head of an HTTP request: RFC 9112
     frames.py       frames and close payloads as values: section 5.2

@@ -40,6 +40,7 @@ class Handlers:
                 kind, message = connection.read_message()
                 self.message_log.write(connection.peer, kind, message)
                 connection.write_message(kind, message)
+                del message  # while it waits, a connection keeps none
         return UPGRADED
 
     def inspect_message(self) -> ResponseReturnValue:
@@ -49,6 +50,7 @@ class Handlers:
                 kind, message = connection.read_message()
                 self.message_log.write(connection.peer, kind, message)
                 connection.write_report(kind, message)
+                del message
         return UPGRADED
 
     def echo_display(self) -> ResponseReturnValue:

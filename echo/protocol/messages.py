@@ -11,7 +11,16 @@ from echo.protocol.deflate import INFLATE_STEP, Inflater
 from echo.protocol.errors import ProtocolError, ProtocolViolation
 from echo.protocol.frames import Close, apply_mask, parse_header
 from echo.protocol.partial_message import PartialMessage, ReceiveBudget, check_size, check_utf8
-from echo.protocol.rfc6455 import CONTROL_BIT, FIN, LENGTH_16, MASK, RSV1, Opcode
+from echo.protocol.rfc6455 import (
+    CONTROL_BIT,
+    FIN,
+    LENGTH_16,
+    MASK,
+    OPCODE_BITS,
+    RSV1,
+    RSV_BITS,
+    Opcode,
+)
 
 #: Members of an enumeration are slow to look up in their class, and these are looked up often.
 TEXT: Final = Opcode.TEXT
@@ -25,7 +34,7 @@ Event = tuple[Opcode, bytes]
 TURN_SIZE: Final = 8 * 1024
 
 #: Bytes that one call inflates of a message that has more: at most this and what one INFLATE_STEP
-#: becomes, 2 MiB, which take about a millisecond.
+#: becomes, 1 MiB, which take about a millisecond.
 INFLATE_TURN: Final = 256 * 1024
 
 #: The header of a frame with a masking key: its first two bytes and the key where the length is
@@ -136,14 +145,12 @@ class MessageParser:
         if self._partial is not None and self._remaining:
             return self._take_payload(self._partial, data, position, size, events)
         header = parse_header(data, position, size)
+        if size - position >= 2:
+            self._check_bits(data[position], data[position + 1])
         if header is None:
             self._left_over = bytes(data[position:size])
             return size
         fin, rsv, opcode, key, length, header_size = header
-        if rsv:
-            self._check_rsv(rsv, opcode)
-        if not key:
-            raise ProtocolError("a client must mask its frames")
         start = position + header_size
         end = start + length
         if opcode & CONTROL_BIT:
@@ -168,14 +175,20 @@ class MessageParser:
         self._fin = fin
         return self._take_payload(self._partial, data, start, size, events)
 
-    def _check_rsv(self, rsv: int, opcode: Opcode) -> None:
-        """RFC 7692, section 6: RSV1 says that a message is compressed, in its first frame."""
-        if self._inflater is None:
-            raise ProtocolError("a reserved bit is set, and no extension is negotiated")
-        if rsv != RSV1 or opcode not in {TEXT, BINARY}:
-            raise ProtocolError(
-                "permessage-deflate has RSV1 in the first frame of a message and nothing else"
-            )
+    def _check_bits(self, first: int, second: int) -> None:
+        """The bits of a frame's first two bytes, as soon as they are there.
+
+        RFC 7692, section 6: RSV1 says that a message is compressed, in its first frame.
+        """
+        if first & RSV_BITS:
+            if self._inflater is None:
+                raise ProtocolError("a reserved bit is set, and no extension is negotiated")
+            if first & RSV_BITS != RSV1 or first & OPCODE_BITS not in {TEXT, BINARY}:
+                raise ProtocolError(
+                    "permessage-deflate has RSV1 in the first frame of a message and nothing else"
+                )
+        if not second & MASK:
+            raise ProtocolError("a client must mask its frames")
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes, events: list[Event]) -> None:
         """Section 5.5. Control frames may come between the fragments of a message."""

@@ -106,7 +106,7 @@ class ObservedFrame:
 
 @dataclass(slots=True)
 class ObservedMessage:
-    """The frames of one message.
+    """The frames of one message, or one control frame.
 
     Attributes:
         frames: the first of them.
@@ -135,13 +135,12 @@ class FrameObserver:
     """Takes a peer's bytes as they arrive and gathers what they are.
 
     Attributes:
-        messages: those whose last frame has arrived, the oldest first.
-        controls: the control frames that have arrived, the oldest first.
+        whole: the messages and control frames that have arrived whole, the oldest first. As the
+            parser gives them in the same order, whoever takes its events takes one of these each.
     """
 
     def __init__(self) -> None:
-        self.messages: deque[ObservedMessage] = deque()
-        self.controls: deque[ObservedFrame] = deque()
+        self.whole: deque[ObservedMessage] = deque()
         self._message = ObservedMessage()
         self._header = b""
         self._frame: ObservedFrame | None = None
@@ -159,11 +158,12 @@ class FrameObserver:
                 self._frame = None
                 self._take_frame(frame)
 
-    def unfinished(self) -> ObservedMessage:
-        """The message that is not whole, with all that has arrived of its last frame."""
-        for frame in (*self.controls, self._frame):
-            if frame is not None:
-                self._message.add(frame)
+    def broken(self) -> ObservedMessage:
+        """Where a rule was broken: the first that was not taken, or what has arrived of it."""
+        if self.whole:
+            return self.whole[0]
+        if self._frame is not None:
+            self._message.add(self._frame)
         return self._message
 
     def _take_header(self, data: bytes, moment: Moment) -> bytes:
@@ -193,11 +193,11 @@ class FrameObserver:
     def _take_frame(self, frame: ObservedFrame) -> None:
         """Take in a frame that is whole."""
         if frame.opcode & CONTROL_BIT:
-            self.controls.append(frame)
+            self.whole.append(ObservedMessage([frame], 1, frame.arrived))
             return
         self._message.add(frame)
         if frame.fin:
-            self.messages.append(self._message)
+            self.whole.append(self._message)
             self._message = ObservedMessage()
 
 
