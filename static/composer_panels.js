@@ -48,7 +48,7 @@ export function createRepeat(desk, read, send) {
   const progress = make("p", "progress");
   const outcome = make("p", "progress");
   outcome.setAttribute("aria-live", "polite"); // the progress is not: it would be read without end
-  panel.form.append(times.element, interval.element, button, progress, outcome);
+  panel.form.append(times.element, interval.element, button, make("div", "told", progress, outcome));
 
   let run = null; // while it repeats: { timer, payload, sent, all }
   let result = () => "";
