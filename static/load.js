@@ -53,10 +53,7 @@ export function createLoad(root, { texts, address }) {
     title,
     words.keep(make("p", "hint"), (t) => t.about),
     form,
-    error,
-    bar,
-    progress,
-    outcome,
+    make("div", "", error, bar, progress, outcome), // always there: only changes are announced
     numbers,
     histogram.element,
   );
