@@ -6,8 +6,9 @@
 import { createRoundTrips } from "./chart.js";
 import { Client, makeId } from "./client.js";
 import { createComposer } from "./composer.js";
+import { LogList } from "./list.js";
 import { createLoad } from "./load.js";
-import { copyText, downloadText, Log, LogList } from "./log.js";
+import { copyText, downloadText, Log } from "./log.js";
 import { drawMessage, isForMessages } from "./messages.js";
 import { explainFields } from "./notes.js";
 import { Recorder } from "./records.js";
@@ -18,7 +19,9 @@ import { announce, drawWire, isForWire } from "./wire.js";
 
 const ENTRIES = 10_000; // the log keeps the newest of them
 const NEWS_MS = 1_000; // between two announcements to who listens to the page
-const VIEWS = { messages: [isForMessages, drawMessage], wire: [isForWire, drawWire] };
+
+/* Each view: which entries it shows, how, and how high their rows are as a rule, in pixels. */
+const VIEWS = { messages: [isForMessages, drawMessage, 43], wire: [isForWire, drawWire, 280] };
 
 const $ = (id) => document.getElementById(id);
 const radios = (name) => [...document.querySelectorAll(`input[name=${name}]`)];
@@ -121,9 +124,9 @@ function showChoices() {
 }
 
 function showList() {
-  const [shows, draw] = VIEWS[state.view];
+  const [shows, draw, height] = VIEWS[state.view];
   $("log").dataset.view = state.view;
-  list.show(shows, (entry) => draw(entry, texts));
+  list.show(shows, (entry) => draw(entry, texts), height);
 }
 
 function showLanguage() {

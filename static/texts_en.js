@@ -183,7 +183,6 @@ export default {
     showAll: (n) => `Show ${bytes(n)}`,
     omitted: (n) => `… ${count(n, "more byte")} not reported`,
     omittedHere: (n) => `… ${count(n, "more byte")} not shown`,
-    closeMeans: "Close code",
     inflated: "Inflated",
     message: ({ number: n, kind, bytes: size, fragments, utf8, compressed_bytes: compressed }) =>
       `Message ${number(n)} is complete: ${kind}, ${bytes(size)} in ${count(fragments, "frame")}` +
@@ -198,7 +197,6 @@ export default {
     handshakeTitle: "Opening handshake",
     request: "The browser’s request",
     response: "The server’s response",
-    httpRequest: "Request",
     forwarded: "What proxies on the way added",
     peer: (peer) => `The server sees the peer ${peer}.`,
     acceptTitle: "How Sec-WebSocket-Accept comes about",

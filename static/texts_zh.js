@@ -176,7 +176,6 @@ export default {
     showAll: (n) => `显示 ${bytes(n)}`,
     omitted: (n) => `… 另有 ${bytes(n)}未报告`,
     omittedHere: (n) => `… 另有 ${bytes(n)}未显示`,
-    closeMeans: "关闭代码",
     inflated: "解压后",
     message: ({ number: n, kind, bytes: size, fragments, utf8, compressed_bytes: compressed }) =>
       `消息 ${number(n)} 已完整：${kind}，${bytes(size)}，共 ${number(fragments)} 帧` +
@@ -191,7 +190,6 @@ export default {
     handshakeTitle: "打开握手",
     request: "浏览器的请求",
     response: "服务端的响应",
-    httpRequest: "请求",
     forwarded: "途中的代理所添加的",
     peer: (peer) => `服务端看到的对端是 ${peer}。`,
     acceptTitle: "Sec-WebSocket-Accept 的由来",

@@ -87,7 +87,7 @@ def test_a_server_that_is_killed_is_asked_again_once_it_is_back(page, server, co
     complaints.failed_connections_expected = True
     open_page(page, server)
     server._end(signal.SIGKILL)
-    closed = page.locator(f"{EVENT}[data-code='1006']")
+    closed = page.locator(CLOSED)
     expect(closed).to_contain_text("The connection was lost without a closing handshake (1006)")
     expect(closed).to_contain_text("the server could not be asked what it saw")
     server.start()
