@@ -150,6 +150,18 @@ def test_each_answer_of_the_server_is_half_a_sentence(page, echo_server, answer,
     expect(title.locator("b")).to_have_count(0)
 
 
+def test_an_answer_that_does_not_come_does_not_keep_the_page_waiting(page, echo_server):
+    use_instead_of_server(page, lambda connection, _: connection.close(code=1012))
+    page.route(re.compile("/ws/connections/"), lambda _route: None)
+    open_page(page, echo_server)
+    send(page, "go")
+    title = page.locator(f"{CLOSED} .title")
+    expect(title).to_contain_text("asking the server what it saw")
+    expect_state(page, "connected")  # again
+    expect(title).to_contain_text("the server could not be asked what it saw")
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_the_server_is_asked_with_the_id_that_the_page_shows(page, echo_server):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
