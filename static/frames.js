@@ -15,7 +15,7 @@ const bitsOf = (hex) => octetsOf(hex).map((o) => parseInt(o, 16).toString(2).pad
 
 /**
  * The fields of a frame's header in the order of its bits: [{name, bits, value}], where the value
- * is a number, or hex for the masking key. All of it is read from the header's bytes alone.
+ * is a number (BigInt if large), or hex for the masking key. All of it is read from the header's bytes alone.
  */
 export function headerFields(header) {
   const bits = bitsOf(header);
@@ -23,7 +23,8 @@ export function headerFields(header) {
   let position = 0;
   const take = (name, size) => {
     const part = bits.slice(position, (position += size));
-    fields.push({ name, bits: part, value: Number(BigInt(`0b${part || 0}`)) });
+    const value = BigInt(`0b${part || 0}`);
+    fields.push({ name, bits: part, value: value > Number.MAX_SAFE_INTEGER ? value : Number(value) });
     return fields.at(-1).value;
   };
   for (const name of ["fin", "rsv1", "rsv2", "rsv3"]) take(name, 1);
@@ -37,6 +38,13 @@ export function headerFields(header) {
     fields.at(-1).value = header.slice(-8);
   }
   return fields;
+}
+
+/** The length of the payload that a header announces. */
+export function lengthOf(header) {
+  const fields = headerFields(header);
+  const named = (name) => fields.find((field) => field.name === name)?.value;
+  return named("extended") ?? named("length");
 }
 
 /**

@@ -99,7 +99,7 @@ export class Recorder {
       const last = i === frames.length - 1;
       this.#add(link, "frame", {
         from: "client",
-        source: type === "failure" ? "failed" : "reported",
+        source: type === "failure" && last ? "failed" : "reported",
         frame,
         compressed: typeof report.compressed_bytes === "number",
         part: type === "message" ? { index: i + 1, of: total, message: report.number } : null,

@@ -159,7 +159,7 @@ export default {
     sources: {
       reported: "reported by the inspector",
       reconstructed: "reconstructed from what arrived",
-      failed: "reported with the broken rule",
+      failed: "the frame that broke a rule",
     },
     times: (elapsed, gap) =>
       gap === null
@@ -179,6 +179,7 @@ export default {
     unmasked: "Unmasked",
     stillCompressed: "Unmasked, still compressed",
     plain: "As on the wire (the server does not mask)",
+    bare: "As on the wire, not masked",
     noPayload: "No payload.",
     showAll: (n) => `Show ${bytes(n)}`,
     omitted: (n) => `… ${count(n, "more byte")} not reported`,

@@ -152,7 +152,7 @@ export default {
     sources: {
       reported: "由检视器报告",
       reconstructed: "由收到的内容还原",
-      failed: "与违反的规则一同报告",
+      failed: "违反规则的帧",
     },
     times: (elapsed, gap) =>
       gap === null
@@ -172,6 +172,7 @@ export default {
     unmasked: "去掉掩码",
     stillCompressed: "去掉掩码，仍是压缩的",
     plain: "如线路上所见（服务端不加掩码）",
+    bare: "如线路上所见，未加掩码",
     noPayload: "没有载荷。",
     showAll: (n) => `显示 ${bytes(n)}`,
     omitted: (n) => `… 另有 ${bytes(n)}未报告`,

@@ -2,7 +2,7 @@
  * The rows of the view Wire: frames as RFC 6455 draws them (section 5.2), and both handshakes.
  */
 
-import { closePayload, headerFields, OPCODES, reconstructClose, reconstructFrame } from "./frames.js";
+import { closePayload, headerFields, lengthOf, OPCODES, reconstructClose, reconstructFrame } from "./frames.js";
 import { drawHandshake } from "./handshake.js";
 import { describe, drawEvent, meaning } from "./messages.js";
 import { dump, make, makeButton, makeRow, showText, toHex, visible } from "./show.js";
@@ -83,7 +83,7 @@ export function drawFrame(entry, texts) {
   const { wire } = texts;
   const { frame, from, source, part, message } = entry;
   const kind = wire.kinds[OPCODES[frame.opcode]] ?? wire.kinds.reserved;
-  const about = make("p", "about", make("strong", "title", wire.frame(kind, frame.payload_length)));
+  const about = make("p", "about", make("strong", "title", wire.frame(kind, lengthOf(frame.header))));
   if (part && (part.of > 1 || part.message)) {
     about.append(" ", make("span", "part", wire.part(part.index, part.of, part.message)));
   }
@@ -159,7 +159,7 @@ function drawPayload(entry, texts) {
     const end = 2 * (entry._all ? size : Math.min(size, SHOWN));
     const dumps = frame.masked
       ? [drawDump(wire.masked, masked.slice(0, end), "masked"), drawDump(entry.compressed ? wire.stillCompressed : wire.unmasked, unmasked.slice(0, end), "unmasked")]
-      : [drawDump(wire.plain, unmasked.slice(0, end), "plain")];
+      : [drawDump(entry.from === "client" ? wire.bare : wire.plain, unmasked.slice(0, end), "plain")];
     box.replaceChildren(...dumps);
     if (end < 2 * size) {
       const more = makeButton("quiet more", wire.showAll(size));

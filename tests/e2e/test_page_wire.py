@@ -207,11 +207,25 @@ def test_a_frame_that_breaks_a_rule_is_shown_with_the_rule(page, echo_server):
     expect(page.locator("#drawn")).to_contain_text("a ping frame is whole")
 
 
-def test_a_broken_rule_is_told_without_a_frame(page, echo_server):
-    reports = reports_on(echo_server, frame(TEXT, "x", rsv=2), count=1)
-    open_page(page, echo_server)
-    page.evaluate(DRAW, reports)
-    expect(page.locator("#drawn")).to_contain_text("a reserved bit is set")
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (frame(TEXT, "x", rsv=2), ["Text frame, 1 byte of payload", "a reserved bit is set"]),
+        (frame(TEXT, "x", key=None), ["As on the wire, not masked", "a client must mask its"]),
+        (frame(3, "x"), ["Reserved frame, 1 byte of payload", "opcode 0x3 is reserved"]),
+        (
+            frame_header(TEXT, (1 << 64) - 1),
+            ["Text frame, 18,446,744,073,709,551,615 bytes", "the top bit of a 64-bit length"],
+        ),
+    ],
+)
+def test_what_no_client_may_send_is_drawn_all_the_same(page, echo_server, sent, shown):
+    rows = draw(page, echo_server, reports_on(echo_server, sent, count=1))
+    expect(rows).to_have_attribute("data-source", "failed")
+    expect(rows).to_contain_text("the frame that broke a rule")
+    assert bits_of(sent).startswith(drawn_bits(rows))
+    for text in shown:
+        expect(page.locator("#drawn")).to_contain_text(text)
 
 
 def test_a_binary_message_is_dumped_as_hex_and_text(page, echo_server):
