@@ -143,6 +143,7 @@ function showLanguage() {
   composer.setTexts(texts.composer);
   roundTrips.setTexts(texts.roundTrips);
   load.setTexts(texts.load);
+  for (const said of [$("news"), $("done")]) said.textContent = ""; // in the language before
   showDropped();
   checkProtocols();
   showState();
