@@ -77,6 +77,8 @@ const composer = createComposer($("composer-root"), {
   close: (code, reason) => client.close(code, reason),
 });
 
+state.draft = ""; // from now on it is the composer's
+
 const load = createLoad($("load-root"), {
   texts: texts.load,
   address: () => webSocketAddress("echo"),
@@ -218,7 +220,7 @@ function downloadLog() {
 function takeState() {
   const read = readState(location.hash);
   const before = { ...state };
-  Object.assign(state, { view: "messages", target: "echo", protocols: [] }, definedOf(read));
+  Object.assign(state, { view: "messages", target: "echo", protocols: [] }, definedOf(read), { draft: "" });
   $("protocols").value = state.protocols.join(", ");
   if (read.language) [language, texts] = [read.language, TEXTS[read.language]];
   showLanguage();

@@ -269,6 +269,9 @@ def test_a_link_carries_the_state_of_the_page(page, echo_server):
     expect(page.locator("#protocol")).to_have_text("chat")
     expect(page.locator("#message")).to_have_value("Grüße & <b>#1</b>\nline two")
 
+    page.locator("label", has=page.locator("input[value=messages]")).click()
+    assert "draft" not in page.url  # which is stale once the visitor does something
+
 
 def test_choices_survive_a_reload(page, echo_server):
     open_page(page, echo_server)
