@@ -35,7 +35,7 @@ def create_app(
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
-    ``message_log`` gets every message that ``/ws/echo`` receives; ``registry`` is the one of the
+    ``message_log`` gets every message that arrives; ``registry`` is the one of the
     server that the application is for.
     """
     app = Flask(

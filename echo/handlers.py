@@ -1,4 +1,4 @@
-"""The article's two handlers: the echo and the page to try it."""
+"""The handlers: the article's two, the echo and the page to try it, and what lets one look in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -46,6 +46,7 @@ class Handlers:
     def inspect_message(self) -> ResponseReturnValue:
         """``/ws/inspect``: answer every message with what the server saw on the wire."""
         with inspect(request.environ, self.policy) as connection:
+            connection.write_handshake_report()
             while True:
                 kind, message = connection.read_message()
                 self.message_log.write(connection.peer, kind, message)
@@ -62,7 +63,9 @@ class Handlers:
         record = self.registry.find(connection_id)
         if record is None:
             abort(404, "This process knows no connection of that id.")
-        return jsonify(record.as_json())
+        response = jsonify(record.as_json())
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     def blueprint(self) -> Blueprint:
         """The routes, under the prefix /ws."""

@@ -37,6 +37,9 @@ TURN_SIZE: Final = 8 * 1024
 #: becomes, 1 MiB, which take about a millisecond.
 INFLATE_TURN: Final = 256 * 1024
 
+#: Bytes of messages in several pieces that one call gives.
+_HELD_TURN: Final = 64 * 1024
+
 #: The header of a frame with a masking key: its first two bytes and the key where the length is
 #: short, the length of 16 bits and the key where it is longer.
 _SHORT_HEADER: Final = Struct("!BB4s")
@@ -54,6 +57,7 @@ class MessageParser:
         failure: the rule that the peer broke, once it has; what it sent before has been given, and
             whatever comes after it is ignored, as is what comes after a close frame.
         more: whether ``feed`` kept bytes back that may hold whole messages.
+        held: bytes of messages that came in several pieces and are still counted in the budget.
     """
 
     __slots__ = (
@@ -67,6 +71,7 @@ class MessageParser:
         "_partial",
         "_remaining",
         "failure",
+        "held",
         "more",
     )
 
@@ -78,6 +83,7 @@ class MessageParser:
         """
         self.failure: ProtocolViolation | None = None
         self.more = False
+        self.held = 0
         self._budget = budget
         self._inflater = inflater
         self._max_message_size = max_message_size
@@ -134,9 +140,15 @@ class MessageParser:
     def discard(self) -> None:
         """Forget what is half there, since no more is going to come."""
         if self._partial is not None:
-            self._partial.release()
+            self.held += self._partial.size
             self._partial = None
         self._over = True
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Give back the budget's share of the messages that were given: they are dealt with."""
+        self._budget.give_back(self.held)
+        self.held = 0
 
     def _take_frame(
         self, data: bytes | bytearray, position: int, size: int, events: list[Event]
@@ -185,7 +197,7 @@ class MessageParser:
                 raise ProtocolError("a reserved bit is set, and no extension is negotiated")
             if first & RSV_BITS != RSV1 or first & OPCODE_BITS not in {TEXT, BINARY}:
                 raise ProtocolError(
-                    "permessage-deflate has RSV1 in the first frame of a message and nothing else"
+                    "RSV1 belongs into the first frame of a message, RSV2 and RSV3 nowhere"
                 )
         if not second & MASK:
             raise ProtocolError("a client must mask its frames")
@@ -239,9 +251,11 @@ class MessageParser:
             if inflater is not None and inflater.work >= INFLATE_TURN:
                 self.more = end < size
             if final:
-                events.append((partial.opcode, partial.payload.getvalue()))
-                partial.release()
+                events.append((partial.opcode, partial.payload()))
                 self._partial = None
+                self.held += partial.size
+                # Before another is begun, those that were given are dealt with.
+                self.more = self.more or (self.held >= _HELD_TURN and end < size)
                 return end
             if inflater is None or self.more or not self._remaining or end == size:
                 return end

@@ -255,12 +255,12 @@ ENDS = {
     "RSV1 on a continuation": (
         compressed(TEXT, b"x", fin=False) + frame(CONTINUATION, rsv=RSV1),
         1002,
-        "permessage-deflate has RSV1 in the first frame of a message and nothing else",
+        "RSV1 belongs into the first frame of a message, RSV2 and RSV3 nowhere",
     ),
     "RSV1 on a ping": (
         frame(PING, rsv=RSV1),
         1002,
-        "permessage-deflate has RSV1 in the first frame of a message and nothing else",
+        "RSV1 belongs into the first frame of a message, RSV2 and RSV3 nowhere",
     ),
 }
 

@@ -267,3 +267,10 @@ def test_without_context_takeover_nothing_is_kept():
         inflate(inflater, deflate(message, deflater=deflater))
     assert inflater._decompressor is None
     assert deflater._compressor is None
+
+
+def test_behind_a_stream_that_ended_an_empty_payload_is_no_message():
+    inflater = Inflater(KEEPING)
+    assert inflate(inflater, bytes.fromhex("f3 48 cd c9 c9 07 00")) == b"Hello"
+    with pytest.raises(InvalidPayload, match="not DEFLATE"):
+        inflate(inflater, b"")

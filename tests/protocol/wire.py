@@ -126,12 +126,12 @@ def every_way(stream: bytes) -> Iterator[list[bytes]]:
 
 
 def new_parser(limit: int = LIMIT, agreed: DeflateParameters | None = None) -> MessageParser:
-    """A parser with memory for one message of the largest size.
+    """A parser with memory for many messages of the largest size.
 
     ``agreed``: what was negotiated for compressed messages; None for no extension.
     """
     inflater = None if agreed is None else Inflater(agreed)
-    return MessageParser(limit, ReceiveBudget(limit), inflater)
+    return MessageParser(limit, ReceiveBudget(100 * limit + 100), inflater)
 
 
 def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:
@@ -141,8 +141,10 @@ def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:
         size = len(piece)
         buffer = bytearray(piece + _RUBBISH)
         events += parser.feed(buffer, size)
+        parser.give_back()
         while parser.more:
             events += parser.feed(b"", 0)
+            parser.give_back()
         buffer[:] = b"\xff" * len(buffer)
     return events
 
