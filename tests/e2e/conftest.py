@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import trustme
 
+from tests.e2e.browser import browser, complaints, page  # noqa: F401
 from tests.e2e.server_process import ServerProcess
 
 
