@@ -16,7 +16,9 @@ import gevent
 from flask import Flask
 
 from echo.app import create_app
-from echo.logs import ErrorLog, LineLog, LogQueue, MessageLog, SilentMessageLog
+from echo.log_formats import FORMATS
+from echo.logs import LogQueue, MessageLog, SilentMessageLog
+from echo.metrics import Metrics
 from echo.net.http_server import HTTPServer
 from echo.net.registry import Registry
 from echo.settings import Settings, add_options
@@ -37,20 +39,23 @@ def command(context: click.Context, /, **_: object) -> None:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
-    output, errors = LogQueue(sys.stdout or _nowhere()), LogQueue(sys.stderr or _nowhere())
-    message_log = SilentMessageLog() if settings.quiet else MessageLog(output)
-    tracebacks = ErrorLog(errors)
+    make_logs = FORMATS[settings.log_format]
+    logs = make_logs(sys.stdout or _nowhere(), sys.stderr or _nowhere(), quiet=settings.quiet)
+    metrics = None if settings.metrics == "off" else Metrics(logs.dropped)
     registry = Registry()
     server = HTTPServer(
         (settings.host, settings.port),
         # Not the Flask object: its __call__ would be one more call on the C stack of each greenlet.
-        create_app(settings, message_log, registry).wsgi_app,
-        LineLog(errors),
+        create_app(settings, logs.messages, registry, metrics).wsgi_app,
+        logs.entries,
         limits=settings.limits(),
-        errors=tracebacks,
+        errors=logs.faults,
         registry=registry,
+        watcher=metrics,
     )
-    gevent.get_hub().exception_stream = cast(TextIO, tracebacks)
+    gevent.get_hub().exception_stream = cast(TextIO, logs.faults)
+    if metrics is not None:
+        gevent.spawn(metrics.run)
     # What is loaded now stays to the end: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
@@ -59,16 +64,11 @@ def serve(settings: Settings) -> None:
             server.start()
         except OSError as error:
             raise _cannot_listen(settings, error) from error
-        server.serve_until_signal(lambda: _announce(server, LineLog(output)))
+        page, websocket = f"{server.url('http')}/ws/echo_display", f"{server.url('ws')}/ws/echo"
+        server.serve_until_signal(lambda: logs.started(page, websocket))
+        logs.stopped()
     finally:
-        output.close()
-        errors.close()
-
-
-def _announce(server: HTTPServer, output: LineLog) -> None:
-    """Print where the service is."""
-    output.write(f"Page:      {server.url('http')}/ws/echo_display")
-    output.write(f"WebSocket: {server.url('ws')}/ws/echo")
+        logs.close()
 
 
 def _nowhere() -> TextIO:

@@ -11,7 +11,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
-from echo.net.http_handler import REFUSAL
+from echo.metrics import Metrics
+from echo.net.http_handler import REFUSAL, REFUSAL_CLASS
 from echo.net.registry import Registry
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
 from echo.settings import Settings
@@ -31,12 +32,15 @@ _SECURITY_HEADERS: Final = {
 
 
 def create_app(
-    settings: Settings, message_log: MessageLog, registry: Registry | None = None
+    settings: Settings,
+    message_log: MessageLog,
+    registry: Registry | None = None,
+    metrics: Metrics | None = None,
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
     ``message_log`` gets every message that ``/ws/echo`` receives; ``registry`` is the one of the
-    server that the application is for.
+    server that the application is for; ``metrics``: what /metrics shows, None for no such route.
     """
     app = Flask(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
@@ -45,6 +49,8 @@ def create_app(
     handlers = Handlers(settings.handshake_policy(), message_log, registry)
     app.register_blueprint(handlers.blueprint())
     app.add_url_rule("/", "index", _index)
+    if metrics is not None:
+        app.add_url_rule("/metrics", "metrics", metrics.page)
     app.url_map.merge_slashes = False
     for endpoint in ("ws.echo_message", "ws.inspect_message"):
         for rule in app.url_map.iter_rules(endpoint):
@@ -79,6 +85,7 @@ def _plain_text(status: int, reason: str) -> Response:
 def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
     """Section 4.2.2 of RFC 6455: an HTTP response with an appropriate error code."""
     reason = str(error)
+    request.environ[REFUSAL_CLASS] = type(error).__name__
     if isinstance(error, UpgradeRequired):
         page = url_for("ws.echo_display", _external=True)
         reason = f"{reason} To try it in a browser, open {page}"

@@ -23,6 +23,7 @@ from echo.protocol.frames import Close, Frame, serialize_header
 from echo.protocol.messages import BINARY, TEXT, Event, MessageParser
 from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, RSV1, CloseCode, Opcode
+from echo.protocol.tally import round_trips, tally_of
 
 #: Seconds for the closing handshake of a connection whose greenlet is killed.
 _KILLED_CLOSE_TIMEOUT: Final = 1.0
@@ -71,12 +72,14 @@ class Connection:
         "_close_request",
         "_deflater",
         "_events",
+        "_kind",
         "_limits",
         "_parser",
         "_ping",
         "_ping_request",
         "_queue",
         "_queued",
+        "_tallied",
         "began",
         "bytes_in",
         "bytes_out",
@@ -126,6 +129,9 @@ class Connection:
         self._ping = (b"", 0.0)
         self._queue: list[bytes] = []
         self._queued = 0
+        # The kind of the last message, and the messages and bytes of the queue that are tallied.
+        self._kind = TEXT
+        self._tallied = (0, 0)
         self._deflater = None if deflate is None else deflate.deflater
         self._parser = self._make_parser(budget, None if deflate is None else deflate.inflater)
         self._events: Iterator[Event] = iter(())
@@ -156,11 +162,15 @@ class Connection:
         size = len(message)
         if self._deflater is not None and self._deflater.wants(size):
             header, message = self._deflate(self._deflater, kind, message)
+            tally_of(kind).sent_bytes += size - len(message)
             size = len(message)
         elif size < LENGTH_16:
             header = (_SHORT_BINARY if kind is BINARY else _SHORT_TEXT)[size]
         else:
             header = serialize_header(kind, size)
+        if kind is not self._kind:
+            self._tally()
+            self._kind = kind
         queue = self._queue
         queue.append(header)
         queue.append(message)
@@ -273,13 +283,23 @@ class Connection:
 
     def _flush(self, timeout: float | None = None) -> None:
         """Write what is queued."""
+        self._tally()
         queue = self._queue
         self._queue = []
         self._queued = 0
+        self._tallied = (self.messages_out, 0)
         try:
             self.bytes_out += self._channel.send(queue, timeout or self._limits.write_timeout)
         except OSError as error:
             self._lose(ConnectionLost.after(error))
+
+    def _tally(self) -> None:
+        """Count what is queued and not counted yet: messages of one kind."""
+        messages, size = self._tallied
+        self._tallied = (self.messages_out, self._queued)
+        tally = tally_of(self._kind)
+        tally.sent += self.messages_out - messages
+        tally.sent_bytes += self._queued - size
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
         """Do what a control frame asks for (section 5.5)."""
@@ -289,6 +309,7 @@ class Connection:
             sent, moment = self._ping
             if moment and payload == sent:
                 self.last_round_trip = monotonic() - moment
+                round_trips.add(round(self.last_round_trip * 1e6))
                 self._ping = (b"", 0.0)
         elif opcode is Opcode.CLOSE:
             # 5.5.1. A close frame is answered with one that has the same code
@@ -344,6 +365,7 @@ class Connection:
         Only the one who closes in good order waits for the peer's close frame. Returns how the
         connection ended.
         """
+        self._tally()
         last = Frame(Opcode.CLOSE, close.serialize()).serialize()
         timeout = self._limits.close_timeout if timeout is None else timeout
         promised = bool(self._queue)

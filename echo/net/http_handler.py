@@ -18,11 +18,15 @@ from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
 
 from echo.net.channel import Channel, Interrupted, receive_buffer
+from echo.net.watcher import Answer
 from echo.protocol.errors import RequestError, RequestTimeout
 from echo.protocol.http_head import HeadParser, RequestHead
 
 #: Where a view may leave, in a request's environ, why it refused: for the access log.
 REFUSAL: Final = "echo.refusal"
+
+#: Where it may leave the name of the exception class, for those who count refusals.
+REFUSAL_CLASS: Final = "echo.refusal-class"
 
 #: Where a request's environ has its RequestHead.
 HEAD: Final = "echo.head"
@@ -89,13 +93,19 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         )
         lines = [f"HTTP/1.1 {error.status}", *(f"{name}: {value}" for name, value in headers)]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        self.server.log.write(f'{self.peer} "{self._parser.line}" {error.status[:3]} {error}')
+        self.log_refusal(error)
         try:
             self.channel.send([head, reason], LINGER)
         except OSError:
             self.channel.close()
         else:
             self.channel.finish(LINGER)
+
+    def log_refusal(self, error: RequestError) -> None:
+        """One line for a request that is refused before it is one, or a connection."""
+        line = self._parser.line
+        self.server.log.write(Answer(self.peer, line, error.status[:3], str(error)))
+        self.server.watcher.refused(type(error).__name__)
 
     def _read_head(self, idle_timeout: float | None) -> RequestHead | None:
         """Wait for the head of a request; None at the end of the stream.
@@ -180,10 +190,9 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     def log_request(self) -> None:
         """One line for each request; pywsgi calls it when the request is done."""
-        self.server.log.write(self.format_request())
-
-    def format_request(self) -> str:
-        """The line of the access log."""
         status = (self._orig_status or "-").split()[0]
-        refusal = (self.environ or {}).get(REFUSAL, "")
-        return f'{self.peer} "{self.requestline}" {status} {refusal}'.rstrip()
+        environ = self.environ or {}
+        answer = Answer(self.peer, self.requestline, status, environ.get(REFUSAL, ""))
+        self.server.log.write(answer)
+        if answer.event == "refused":
+            self.server.watcher.refused(environ.get(REFUSAL_CLASS, status))

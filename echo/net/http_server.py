@@ -6,7 +6,7 @@ import resource
 import signal
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final, Protocol, TextIO, cast
+from typing import Any, Final, TextIO, cast
 from wsgiref.types import WSGIApplication
 
 import gevent
@@ -21,6 +21,7 @@ from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
 from echo.net.registry import Registry
 from echo.net.upgrade import UpgradeHandler
+from echo.net.watcher import LogWriter, Notice, NoticeWriter, NoWatcher, TextWriter, Watcher
 from echo.protocol.errors import TooManyConnections
 from echo.protocol.partial_message import ReceiveBudget
 
@@ -49,13 +50,6 @@ _NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 gevent.config.track_greenlet_tree = False
 
 
-class LineWriter(Protocol):
-    """Where the server's log lines go."""
-
-    def write(self, line: str, /) -> object:
-        """Take one line, without its line break. Must not block."""
-
-
 def raise_descriptor_limit() -> int:
     """Let the process open as many files as it may; returns how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -71,6 +65,7 @@ class HTTPServer(WSGIServer):
         budget: the memory that all unfinished messages share.
         capacity: connections that are served at one time.
         registry: finds the WebSockets by their ids.
+        watcher: is told what becomes of connections.
     """
 
     handler_class = UpgradeHandler
@@ -79,29 +74,33 @@ class HTTPServer(WSGIServer):
         self,
         address: tuple[str, int],
         application: WSGIApplication,
-        log: LineWriter,
+        log: LogWriter,
         *,
         limits: Limits | None = None,
-        errors: LineWriter | None = None,
+        errors: TextWriter | None = None,
         registry: Registry | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         """``address``: host and port to listen on, port 0 for any that is free.
 
         ``errors`` gets the tracebacks of the application's faults, by default the ``log`` does.
-        ``registry``: where connections are found by their ids.
+        ``registry``: where connections are found by their ids. ``watcher``: who is told what
+        becomes of connections.
         """
+        self.watcher: Watcher = NoWatcher() if watcher is None else watcher
         self.registry = Registry() if registry is None else registry
+        self._log = log
         self.limits = Limits() if limits is None else limits
         self.host, _ = address
         self._greenlets = Pool()
-        stream = cast(TextIO, log)  # of which pywsgi only calls write
         super().__init__(
             address,
             application,
             backlog=_BACKLOG,
             spawn=self._greenlets,
-            log=stream,
-            error_log=cast(TextIO, errors or log),
+            # Of both pywsgi only calls write.
+            log=cast(TextIO, log),
+            error_log=cast(TextIO, NoticeWriter(log) if errors is None else errors),
             # pywsgi would ask the resolver for it, which can take seconds.
             environ={"SERVER_NAME": self.host},
         )
@@ -171,6 +170,7 @@ class HTTPServer(WSGIServer):
         """Look after a connection; called when a request has become one."""
         self.registry.add(connection)
         self._keepalive.watch(connection)
+        self.watcher.opened(connection)
         if self._stopping:
             connection.go_away_soon()
 
@@ -195,7 +195,9 @@ class HTTPServer(WSGIServer):
             self._handlers.discard(handler)
             if handler.connection is not None:
                 self._keepalive.forget(handler.connection)
-                self.registry.close(handler.connection)
+                record = self.registry.close(handler.connection)
+                self._log.write(record)
+                self.watcher.closed(record)
 
     def do_read(self) -> tuple[gevent_socket.socket, Any] | None:  # type: ignore[override]
         """Accept a connection. Without descriptors for it, say so once and try again later."""
@@ -206,7 +208,7 @@ class HTTPServer(WSGIServer):
                 raise
             now = monotonic()
             if now - self._starved >= _STARVING_SILENCE:
-                self.log.write(f"cannot accept connections for now: {error.strerror}")
+                self._log.write(Notice(f"cannot accept connections for now: {error.strerror}"))
             self._starved = now
             self.stop_accepting()
             gevent.spawn_later(_ACCEPT_PAUSE, self._accept_again)
@@ -219,12 +221,14 @@ class HTTPServer(WSGIServer):
 
     def _refuse(self, sock: gevent_socket.socket, address: Any) -> None:
         """Answer 503 to a connection above the capacity."""
+        reason = f"this server takes {self.capacity} connections at a time; try again later"
+        handler = HTTPHandler(sock, address, self)
         if self._refusing >= _REFUSALS:
-            sock.close()
+            handler.log_refusal(TooManyConnections(f"{reason} (closed without this answer)"))
+            handler.channel.close()
             return
         self._refusing += 1
         try:
-            reason = f"this server takes {self.capacity} connections at a time; try again later"
-            HTTPHandler(sock, address, self).refuse(TooManyConnections(reason))
+            handler.refuse(TooManyConnections(reason))
         finally:
             self._refusing -= 1

@@ -12,6 +12,7 @@ from echo.protocol.errors import ProtocolError, ProtocolViolation
 from echo.protocol.frames import Close, apply_mask, parse_header
 from echo.protocol.partial_message import PartialMessage, ReceiveBudget, check_size, check_utf8
 from echo.protocol.rfc6455 import CONTROL_BIT, FIN, LENGTH_16, MASK, RSV1, Opcode
+from echo.protocol.tally import binary_tally, tally_of, text_tally
 
 #: Members of an enumeration are slow to look up in their class, and these are looked up often.
 TEXT: Final = Opcode.TEXT
@@ -157,6 +158,7 @@ class MessageParser:
             payload = apply_mask(memoryview(data)[start:end], key)
             if opcode is TEXT and not payload.isascii():
                 check_utf8(payload)
+            tally_of(opcode).add_received(length)
             events.append((opcode, payload))
             return end
         if self._partial is None:
@@ -226,7 +228,9 @@ class MessageParser:
             if inflater is not None and inflater.work >= INFLATE_TURN:
                 self.more = end < size
             if final:
-                events.append((partial.opcode, partial.payload.getvalue()))
+                message = partial.payload.getvalue()
+                tally_of(partial.opcode).add_received(len(message))
+                events.append((partial.opcode, message))
                 partial.release()
                 self._partial = None
                 return end
@@ -247,6 +251,8 @@ def _take_whole_messages(
     unpack = _SHORT_HEADER.unpack_from
     header_size = _SHORT_HEADER.size
     append = events.append
+    texts = text_tally.received
+    binaries = binary_tally.received
     last = min(TURN_SIZE - 1, size - header_size)
     while position <= last:
         first, second, masking_key = unpack(data, position)
@@ -266,11 +272,13 @@ def _take_whole_messages(
             return position
         if first == _WHOLE_BINARY:
             append((BINARY, apply_mask(data[start:end], masking_key)))
+            binaries[length] += 1
         elif first == _WHOLE_TEXT:
             payload = apply_mask(data[start:end], masking_key)
             if not payload.isascii():
                 check_utf8(payload)
             append((TEXT, payload))
+            texts[length] += 1
         else:
             return position
         position = end
