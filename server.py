@@ -16,7 +16,7 @@ import gevent
 from flask import Flask
 
 from echo.app import create_app
-from echo.log_formats import FORMATS
+from echo.log_formats import FORMATS, Logs
 from echo.logs import LogQueue, MessageLog, SilentMessageLog
 from echo.metrics import Metrics
 from echo.net.http_server import HTTPServer
@@ -41,7 +41,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
     make_logs = FORMATS[settings.log_format]
     logs = make_logs(sys.stdout or _nowhere(), sys.stderr or _nowhere(), quiet=settings.quiet)
-    metrics = None if settings.metrics == "off" else Metrics(logs.dropped)
+    metrics = None if settings.metrics == "off" else _make_metrics(logs)
     registry = Registry()
     server = HTTPServer(
         (settings.host, settings.port),
@@ -69,6 +69,14 @@ def serve(settings: Settings) -> None:
         logs.stopped()
     finally:
         logs.close()
+
+
+def _make_metrics(logs: Logs) -> Metrics:
+    """The figures; click.ClickException where the directory to share them by is not usable."""
+    try:
+        return Metrics(logs.dropped)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"cannot share metrics: {error}") from error
 
 
 def _nowhere() -> TextIO:

@@ -43,8 +43,9 @@ class Answer:
         return f'{self.peer} "{self.request}" {self.status} {self.reason}'.rstrip()
 
     def as_json(self) -> dict[str, Any]:
-        """The fields."""
-        return asdict(self)
+        """The fields, the status as a number or None."""
+        status = int(self.status) if self.status.isdigit() else None
+        return asdict(self) | {"status": status}
 
 
 @dataclass(frozen=True, slots=True)
