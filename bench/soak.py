@@ -200,6 +200,15 @@ def _settle(processes: list[Process], quiet: list[int], tally: Tally) -> None:
         time.sleep(0.1)
 
 
+_METHOD = (
+    "In each round come, for each process, {} clients, and a stream of broken ones, which reset, "
+    "cut off or break the protocol. In its middle one process is killed (SIGKILL) and started "
+    "again. At its end all clients go, and nothing may be left of them: no connection in "
+    "/metrics, no descriptor. Memory is that of the process that lives on, resident; it may grow "
+    "by {:.0%}."
+)
+
+
 def report(result: Result, seconds: float) -> str:
     """The result in Markdown."""
     seen, growth = result.tally.seen, result.growth()
@@ -216,27 +225,21 @@ def report(result: Result, seconds: float) -> str:
         "Memory after each round, MiB": ", ".join(f"{kib / 1024:.1f}" for kib in result.memory),
         "Growth, second half over first": "too few rounds" if growth is None else f"{growth:+.1%}",
     }
-    return "\n".join(
-        [
-            "# Soak",
-            "",
-            f"What `make soak` has shown on {time.strftime('%Y-%m-%d')}. In each round come, for "
-            f"each process, {kinds} clients, and a stream of broken ones, which reset, cut off or "
-            "break the protocol. In its middle one process is killed (SIGKILL) and started again. "
-            "At its end all clients go, and nothing may be left of them: no connection in "
-            "/metrics, no descriptor. Memory is that of the process that lives on, resident; it "
-            f"may grow by {GROWTH:.0%}.",
-            "",
-            "| | |",
-            "| --- | --- |",
-            *(f"| {name} | {value} |" for name, value in rows.items()),
-            "",
-            "## Problems",
-            "",
-            *([f"- {problem}" for problem in result.tally.problems] or ["None."]),
-            "",
-        ]
-    )
+    lines = [
+        "# Soak",
+        "",
+        f"What `make soak` has shown on {time.strftime('%Y-%m-%d')}. {_METHOD.format(kinds, GROWTH)}",
+        "",
+        "| | |",
+        "| --- | --- |",
+        *(f"| {name} | {value} |" for name, value in rows.items()),
+        "",
+        "## Problems",
+        "",
+        *([f"- {problem}" for problem in result.tally.problems] or ["None."]),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -172,7 +172,7 @@ class Metrics:
                 self._bytes.labels("in", kind).inc(sizes.total)
                 self._sizes.labels(kind).add(sizes)
             sent, sent_bytes = tally.take_sent()
-            if sent:
+            if sent or sent_bytes:
                 self._messages.labels("out", kind).inc(sent)
                 self._bytes.labels("out", kind).inc(sent_bytes)
         self._round_trips.add(round_trips.take(), _MICROSECOND)

@@ -16,7 +16,7 @@ _VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 def directory() -> Path | None:
     """Where the processes share their figures; None when this process is alone."""
     path = os.environ.get(_VARIABLE)
-    return Path(path) if path else None
+    return None if path is None else Path(path)
 
 
 def prepare() -> Path:
@@ -25,10 +25,9 @@ def prepare() -> Path:
     For the process that starts the others, before they are there and before anything imports
     ``echo.metrics``: gunicorn's on_starting. Raises OSError.
     """
-    path = directory()
-    if path is None:
-        path = Path(tempfile.mkdtemp(prefix="echo-metrics-"))
-        os.environ[_VARIABLE] = str(path)
+    if not os.environ.get(_VARIABLE):
+        os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="echo-metrics-")
+    path = Path(os.environ[_VARIABLE])
     path.mkdir(parents=True, exist_ok=True)
     for file in path.glob("*.db"):
         file.unlink()

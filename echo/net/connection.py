@@ -79,7 +79,9 @@ class Connection:
         "_ping_request",
         "_queue",
         "_queued",
+        "_short_headers",
         "_tallied",
+        "_tally",
         "began",
         "bytes_in",
         "bytes_out",
@@ -129,9 +131,12 @@ class Connection:
         self._ping = (b"", 0.0)
         self._queue: list[bytes] = []
         self._queued = 0
-        # The kind of the last message, and the messages and bytes of the queue that are tallied.
+        # The kind of the last message that was written, its headers, where its kind is counted,
+        # and how many messages are.
         self._kind = TEXT
-        self._tallied = (0, 0)
+        self._short_headers = _SHORT_TEXT
+        self._tally = tally_of(TEXT)
+        self._tallied = 0
         self._deflater = None if deflate is None else deflate.deflater
         self._parser = self._make_parser(budget, None if deflate is None else deflate.inflater)
         self._events: Iterator[Event] = iter(())
@@ -159,18 +164,17 @@ class Connection:
         """
         if self.ended is not None:
             raise self.ended
+        if kind is not self._kind:
+            self._turn_to(kind)
         size = len(message)
         if self._deflater is not None and self._deflater.wants(size):
             header, message = self._deflate(self._deflater, kind, message)
             tally_of(kind).sent_bytes += size - len(message)
             size = len(message)
         elif size < LENGTH_16:
-            header = (_SHORT_BINARY if kind is BINARY else _SHORT_TEXT)[size]
+            header = self._short_headers[size]
         else:
             header = serialize_header(kind, size)
-        if kind is not self._kind:
-            self._tally()
-            self._kind = kind
         queue = self._queue
         queue.append(header)
         queue.append(message)
@@ -283,23 +287,30 @@ class Connection:
 
     def _flush(self, timeout: float | None = None) -> None:
         """Write what is queued."""
-        self._tally()
+        self._count()
         queue = self._queue
         self._queue = []
         self._queued = 0
-        self._tallied = (self.messages_out, 0)
         try:
             self.bytes_out += self._channel.send(queue, timeout or self._limits.write_timeout)
         except OSError as error:
             self._lose(ConnectionLost.after(error))
 
-    def _tally(self) -> None:
-        """Count what is queued and not counted yet: messages of one kind."""
-        messages, size = self._tallied
-        self._tallied = (self.messages_out, self._queued)
-        tally = tally_of(self._kind)
-        tally.sent += self.messages_out - messages
-        tally.sent_bytes += self._queued - size
+    def _count(self) -> None:
+        """Count the messages of the queue, which are of one kind but for what _turn_to counted."""
+        tally = self._tally
+        tally.sent += self.messages_out - self._tallied
+        tally.sent_bytes += self._queued
+        self._tallied = self.messages_out
+
+    def _turn_to(self, kind: Opcode) -> None:
+        """Count what is queued, since messages of another kind come behind it."""
+        self._count()
+        self._kind = kind
+        self._short_headers = _SHORT_BINARY if kind is BINARY else _SHORT_TEXT
+        self._tally = tally_of(kind)
+        # What is queued by now will be counted again.
+        self._tally.sent_bytes -= self._queued
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
         """Do what a control frame asks for (section 5.5)."""
@@ -365,7 +376,8 @@ class Connection:
         Only the one who closes in good order waits for the peer's close frame. Returns how the
         connection ended.
         """
-        self._tally()
+        self._count()
+        self._queued = 0
         last = Frame(Opcode.CLOSE, close.serialize()).serialize()
         timeout = self._limits.close_timeout if timeout is None else timeout
         promised = bool(self._queue)

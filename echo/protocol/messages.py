@@ -258,15 +258,15 @@ def _take_whole_messages(
         first, second, masking_key = unpack(data, position)
         start = position + header_size
         length = second - MASK
-        if length == LENGTH_16:
+        if length >= LENGTH_16:
+            if length > LENGTH_16:
+                return position
             start += 2
             if start > size:
                 return position
             length, masking_key = _LONGER_HEADER.unpack_from(data, position)
             if length < LENGTH_16:
                 return position
-        elif length > LENGTH_16:
-            return position
         end = start + length
         if length < 0 or length > max_size or end > size:
             return position

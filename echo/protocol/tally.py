@@ -89,9 +89,11 @@ class MessageTally:
 
     def take_sent(self) -> tuple[int, int]:
         """How many were sent and their bytes, to start from zero."""
-        sent = self.sent, self.sent_bytes
-        self.sent = self.sent_bytes = 0
-        return sent
+        # Below zero while a connection is to count again what it has counted.
+        sent, size = self.sent, max(0, self.sent_bytes)
+        self.sent = 0
+        self.sent_bytes -= size
+        return sent, size
 
 
 text_tally: Final = MessageTally()
