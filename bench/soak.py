@@ -228,7 +228,8 @@ def report(result: Result, seconds: float) -> str:
     lines = [
         "# Soak",
         "",
-        f"What `make soak` has shown on {time.strftime('%Y-%m-%d')}. {_METHOD.format(kinds, GROWTH)}",
+        f"What `make soak` has shown on {time.strftime('%Y-%m-%d')}. "
+        + _METHOD.format(kinds, GROWTH),
         "",
         "| | |",
         "| --- | --- |",

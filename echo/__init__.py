@@ -6,6 +6,9 @@ Top: the service
     app.py          create_app: the Flask application, its answers to errors, its headers
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here
     settings.py     Settings: every option
+    metrics.py      Metrics: the figures for Prometheus at /metrics
+    metrics_files.py  the directory by which several processes share them
+    log_formats.py  all logs together, as text or as JSON
     logs.py         the message log and the access log, written by a thread
 
 Middle, ``net``: gevent's sockets
@@ -16,6 +19,7 @@ Middle, ``net``: gevent's sockets
     connection.py   Connection: read_message, write_message, ping, close
     inspection.py   InspectedConnection: tells its peer what arrived, frame by frame
     registry.py     connections by their ids, and the records of the last that ended
+    watcher.py      what the server tells: entries of the log, and to a Watcher
     channel.py      bytes in and out of one socket; the only file that parks greenlets in the hub
     limits.py       Limits: what a peer may take
 
@@ -29,6 +33,7 @@ Ground, ``protocol``: RFC 6455 without I/O
     handshake.py    the opening handshake: section 4
     http_head.py    the head of an HTTP request: RFC 9112
     frames.py       frames and close payloads as values: section 5.2
+    tally.py        messages in and out, counted at the price of an addition
     errors.py       every exception, with its close code or HTTP status
     rfc6455.py      the numbers
 """
