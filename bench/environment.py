@@ -35,8 +35,10 @@ def prepare() -> dict[str, str]:
     WORK.mkdir(exist_ok=True)
     if not shutil.which("cc"):
         install("gcc", "libc6-dev")
-    for name in ("wsload", "rawecho"):
-        compile_c(name)
+    if not Path("/usr/include/zlib.h").exists():
+        install("zlib1g-dev")
+    compile_c("wsload", "z")
+    compile_c("rawecho")
     left_out = {}
     try:
         make_peers_environment()
@@ -74,10 +76,11 @@ def older(made: Path, source: Path) -> bool:
     return not made.exists() or made.stat().st_mtime < source.stat().st_mtime
 
 
-def compile_c(name: str) -> None:
-    source, binary = BENCH / f"{name}.c", WORK / name
-    if older(binary, source):
-        run(["cc", "-O2", "-o", str(binary), str(source)])
+def compile_c(name: str, *libraries: str) -> None:
+    binary, sources = WORK / name, sorted(BENCH.glob(f"{name}*.[ch]"))
+    if any(older(binary, source) for source in sources):
+        flags = [f"-l{library}" for library in libraries]
+        run(["cc", "-O2", "-o", str(binary), str(BENCH / f"{name}.c"), *flags])
 
 
 def make_peers_environment() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 REQUEST = (
     "GET /ws/echo HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n{}\r\n"
 )
 
 #: "hello" in a masked frame and in its echo; a close frame with code 1000, masked.
@@ -53,21 +53,22 @@ def ask(sock: socket.socket, frame: bytes, answer: bytes) -> None:
         raise SystemExit(f"idle.py: expected {answer!r}, got {got!r}")
 
 
-def connect(port: int) -> socket.socket:
-    """A WebSocket whose opening handshake is done."""
+def connect(port: int, extensions: str | None = None) -> tuple[socket.socket, str]:
+    """A WebSocket whose opening handshake is done, with the head of the answer to it."""
+    offer = f"Sec-WebSocket-Extensions: {extensions}\r\n" if extensions else ""
     sock = socket.create_connection(("127.0.0.1", port), timeout=30)
-    sock.sendall(REQUEST.format(port).encode())
+    sock.sendall(REQUEST.format(port, offer).encode())
     reply = b""
     while not reply.endswith(b"\r\n\r\n") and (data := sock.recv(4096)):
         reply += data
     if b" 101 " not in reply:
         raise SystemExit(f"idle.py: the upgrade was answered with {reply!r}")
-    return sock
+    return sock, reply.decode()
 
 
 def used_once(port: int) -> socket.socket:
     """A WebSocket on which one message was echoed."""
-    sock = connect(port)
+    sock, _ = connect(port)
     ask(sock, HELLO, HELLO_ECHO)
     return sock
 
@@ -98,7 +99,7 @@ def memory(port: int, pid: int, count: int) -> dict[str, float]:
 
 
 def cycle(port: int, *, cut: bool) -> None:
-    with connect(port) as sock:
+    with connect(port)[0] as sock:
         if not cut:
             ask(sock, CLOSE, CLOSE_ECHO)
 

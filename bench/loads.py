@@ -25,6 +25,7 @@ PYTHON_PEERS = ("websockets", "aiohttp", "picows")
 WEBSOCKETS = ("ours", "go", "stock", *PYTHON_PEERS)
 EVERYONE = (*WEBSOCKETS, "raw")
 PAIR = ("ours", "go")
+COMPRESSING = ("ours", "go", "websockets", "aiohttp")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,17 @@ def echo(connections: int, in_flight: int, size: int, kind: str = "binary") -> T
         *(WORK / "wsload", "-c", connections, "-d", in_flight, "-s", size, "-k", kind),
         *("-t", seconds, "-p", pid, port),
     ]
+
+
+def compressed(connections: int, in_flight: int, size: int) -> Tool:
+    """Messages of JSON, compressed both ways with no context kept."""
+    plain = echo(connections, in_flight, size, "json")
+
+    def command(port: int, pid: int, seconds: float) -> list[object]:
+        program, *options = plain(port, pid, seconds)
+        return [program, "-z", *options]
+
+    return command
 
 
 def paced(connections: int, rate: int, *neighbour: object) -> Tool:
@@ -103,6 +115,8 @@ LOADS = {
         ("ours", "go", *PYTHON_PEERS, "raw"),
         PAIR,
     ),
+    "deflate-1k": Load("16 x 1 x 1,024, JSON", "off", compressed(16, 1, 1024), COMPRESSING),
+    "deflate-64k": Load("16 x 1 x 65,536, JSON", "off", compressed(16, 1, 65536), COMPRESSING),
     "handshake": Load("connect, upgrade, close", "ours", idle("handshakes"), WEBSOCKETS, PAIR),
     "handshake-cut": Load("connect, upgrade, hang up", "ours", idle("handshakes-cut"), PAIR),
     "memory": Load(

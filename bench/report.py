@@ -68,6 +68,7 @@ def markdown(run: Run) -> str:
         METHOD.format(rounds=run.rounds, seconds=run.seconds, much=MUCH),
         "## The machine\n\n" + tables.table(("", ""), run.facts.items(), align="---"),
         *(tables.messages(results, load) for load in MESSAGES),
+        tables.compression(results),
         tables.handshakes(results),
         tables.memory(results),
         tables.latencies(results),

@@ -13,6 +13,7 @@ OURS, GO, RAW = "ours", "go", "raw"
 
 #: The loads of messages, each with a table of its own.
 MESSAGES = ("small", "small-log", "deep", "deep-log", "4k", "64k", "1m")
+COMPRESSED = ("deflate-1k", "deflate-64k")
 HANDSHAKES = ("handshake", "handshake-cut")
 LATENCIES = ("many", "alone", "beside-deep", "beside-stream")
 
@@ -66,6 +67,25 @@ def messages(results: Results, load: str) -> str:
         )
     of = LOADS[load]
     return section(f"{of.title}, message log {LOG[of.log]}", "", head, rows)
+
+
+def compression(results: Results) -> str:
+    """The loads of compressed messages."""
+    text = (
+        "permessage-deflate, without context takeover either way, each server with its own level. "
+        "Messages are sent compressed by zlib; what comes back is inflated and compared."
+    )
+    rows = []
+    for load in COMPRESSED:
+        for server in by_cost(results, load):
+            cost = results.cost(load, server)
+            ratio = results.ratio((load, GO), (load, server))
+            name = f"{LOADS[load].title}: {SERVERS[server].title}"
+            disturbance = results.disturbance(load, server)
+            rate = middle(results.speed(load, server))
+            rows.append((name, middle(cost), spread(cost), middle(ratio), rate, disturbance))
+    head = ("", "µs/message", "spread", "Go ÷ it", "messages/s", DISTURBED)
+    return section("Compressed messages", text, head, rows)
 
 
 def handshakes(results: Results) -> str:

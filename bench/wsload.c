@@ -6,7 +6,8 @@
  *   -c N         connections                                                    64
  *   -d N         messages in flight on each connection                          1
  *   -s BYTES     of a message's payload                                         64
- *   -k KIND      binary, text (ASCII), text2 (two-byte characters) or raw       binary
+ *   -k KIND      binary, text (ASCII), text2 (two-byte characters), json or raw binary
+ *   -z           offer permessage-deflate and send every message compressed
  *   -r RATE      instead of -d: messages a second on each connection, sent when they are due,
  *                whether or not the ones before came back
  *   -D N         beside these, one more connection with N messages in flight
@@ -43,13 +44,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wsload_deflate.h"
+
 #define SECOND 1000000000ull
 #define DRAIN (10 * SECOND)    /* how long paced messages may be late at the end */
 #define CHUNK (256u * 1024)    /* bytes read or written before others have their turn */
 
 typedef struct {               /* what a group of connections sends */
   int depth;                   /* messages in flight on each */
-  size_t size, out_len, in_len; /* bytes of a payload, a masked frame, an echoed frame */
+  size_t size, in_len;         /* bytes of a payload, an echoed frame */
   unsigned stamps;             /* send times to remember per connection */
   uint64_t done;               /* messages echoed since the measurement began */
 } group;
@@ -58,8 +61,14 @@ typedef struct {
   int fd, waits_to_write;
   group *group;
   uint8_t *out, *want;         /* depth + 1 different frames in a ring, and their echoes */
+  size_t *start;               /* where each frame in the ring starts, and where the last ends */
   size_t out_at, out_left;     /* position in the ring, bytes owed to the socket */
+  int out_frame, queued_frame; /* the frame at that position, the next to be owed */
   size_t in_at;                /* position in the ring of echoes */
+  incoming in;                 /* with -z: the echo that is coming, and which one it is */
+  int in_frame;
+  uint8_t **seen;              /* with -z: compressed echoes that were found to be right */
+  size_t *seen_len;
   uint64_t *stamp;             /* when each message in flight was sent */
   unsigned head, tail;
   uint8_t ping[127];           /* a ping frame, as much of it as has come */
@@ -68,7 +77,7 @@ typedef struct {
 } connection;
 
 static const char *path = "/ws/echo", *kind = "binary";
-static int port, epoll, sending = 1, is_raw;
+static int port, epoll, sending = 1, is_raw, compresses;
 static double rate;
 static long server;            /* process id, 0 for none */
 static group main_group = {.depth = 1, .size = 64}, neighbour_group = {.size = 64};
@@ -130,7 +139,7 @@ static uint64_t percentile(double share) {
 
 static size_t header(uint8_t *at, size_t size, int masked) {
   size_t length = 2;
-  at[0] = 0x80 | (!strncmp(kind, "text", 4) ? 1 : 2);
+  at[0] = 0x80 | (!strncmp(kind, "text", 4) || !strcmp(kind, "json") ? 1 : 2);
   at[1] = masked ? 0x80 : 0;
   if (size < 126) {
     at[1] |= size;
@@ -143,9 +152,26 @@ static size_t header(uint8_t *at, size_t size, int masked) {
   return length;
 }
 
+/* Records as an interface might give them, cut at the size. */
+static void fill_json(uint8_t *payload, size_t size, uint64_t x) {
+  static const char *const words[] = {"open", "closed", "pending", "north", "south", "red", "green"};
+  for (size_t at = 0; at < size;) {
+    char record[256];
+    x ^= x << 13; x ^= x >> 7; x ^= x << 17;
+    int length = snprintf(record, sizeof record,
+        "{\"id\":%u,\"user\":\"u%06x\",\"state\":\"%s\",\"at\":%u,\"total\":%u.%02u,\"ok\":%s},\n",
+        (unsigned)(x >> 40), (unsigned)(x >> 20 & 0xffffff), words[x % 7], 1700000000 + (unsigned)(x >> 44),
+        (unsigned)(x >> 12 & 0xfff), (unsigned)(x >> 8) % 100, x & 16 ? "true" : "false");
+    if ((size_t)length > size - at) length = size - at;
+    memcpy(payload + at, record, length);
+    at += length;
+  }
+}
+
 static void fill(uint8_t *payload, size_t size, uint64_t seed) {
   int text = !strcmp(kind, "text"), text2 = !strcmp(kind, "text2");
   uint64_t x = (seed + 1) * 0x9e3779b97f4a7c15ull;
+  if (!strcmp(kind, "json")) { fill_json(payload, size, x); return; }
   for (size_t i = 0; i < size; i++) {
     x ^= x << 13; x ^= x >> 7; x ^= x << 17;
     payload[i] = text ? 'a' + (x >> 32) % 26 : x >> 32;
@@ -156,28 +182,47 @@ static void fill(uint8_t *payload, size_t size, uint64_t seed) {
 /* The ring of frames that a connection sends, and the ring of what comes back. */
 static void make_frames(connection *c, uint64_t seed) {
   group *g = c->group;
-  c->out = malloc((g->depth + 1) * (g->size + 14));
-  c->want = malloc((g->depth + 1) * (g->size + 14));
+  int count = g->depth + 1;
+  c->out = malloc(count * (deflated_bound(g->size) + 14));
+  c->want = malloc(count * (g->size + 14));
+  c->start = malloc((count + 1) * sizeof *c->start);
   c->stamp = malloc(g->stamps * sizeof *c->stamp);
-  if (!c->out || !c->want || !c->stamp) die("malloc");
+  if (!c->out || !c->want || !c->start || !c->stamp) die("malloc");
   uint8_t *out = c->out, *want = c->want;
-  for (int i = 0; i <= g->depth; i++) {
-    uint8_t *out0 = out, *want0 = want, mask[4] = {0x37, 0xfa, 0x21 + i, 0x3d + seed};
+  for (int i = 0; i < count; i++) {
+    uint8_t *want0 = want, *payload, mask[4] = {0x37, 0xfa, 0x21 + i, 0x3d + seed};
+    size_t length = g->size;
+    c->start[i] = out - c->out;
+    if (!is_raw) want += header(want, g->size, 0);
+    fill(want, g->size, seed * 1000003 + i);
+    payload = want;
+    if (compresses) {
+      static uint8_t *room;
+      if (!room && !(room = malloc(deflated_bound(g->size)))) die("malloc");
+      length = deflate_message(want, g->size, payload = room);
+      if (!length) fail("a message cannot be compressed");
+    }
     if (is_raw) {
       memset(mask, 0, 4);
     } else {
-      want += header(want, g->size, 0);
-      out += header(out, g->size, 1);
+      uint8_t *first = out;
+      out += header(out, length, 1);
+      if (compresses) *first |= RSV1;
       memcpy(out, mask, 4);
       out += 4;
     }
-    fill(want, g->size, seed * 1000003 + i);
-    for (size_t k = 0; k < g->size; k++) out[k] = want[k] ^ mask[k & 3];
-    out += g->size;
+    for (size_t k = 0; k < length; k++) out[k] = payload[k] ^ mask[k & 3];
+    out += length;
     want += g->size;
-    g->out_len = out - out0;
     g->in_len = want - want0;
   }
+  c->start[count] = out - c->out;
+  if (!compresses) return;
+  c->in.room = deflated_bound(g->size) + 256;
+  c->in.body = malloc(c->in.room);
+  c->seen = calloc(count, sizeof *c->seen);
+  c->seen_len = calloc(count, sizeof *c->seen_len);
+  if (!c->in.body || !c->seen || !c->seen_len) die("malloc");
 }
 
 static void handshake(int fd) {
@@ -185,7 +230,8 @@ static void handshake(int fd) {
   size_t got = 0;
   int length = snprintf(request, sizeof request,
       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-      "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n\r\n", path, port);
+      "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, port,
+      compresses ? "Sec-WebSocket-Extensions: " EXTENSION "\r\n" : "");
   if (write(fd, request, length) != length) die("handshake: write");
   do {
     ssize_t r = read(fd, reply + got, sizeof reply - 1 - got);
@@ -195,6 +241,7 @@ static void handshake(int fd) {
     reply[got] = 0;
   } while (got < 4 || memcmp(reply + got - 4, "\r\n\r\n", 4));
   if (!strstr(reply, " 101 ") || !strstr(reply, "HSmrc0sMlYUkAGmm5OPpG2HaGWk=")) fail(reply);
+  if (compresses && !strstr(reply, "server_no_context_takeover")) fail("the server does not compress so");
 }
 
 static void open_connection(connection *c, group *g, uint64_t seed) {
@@ -215,8 +262,10 @@ static void open_connection(connection *c, group *g, uint64_t seed) {
 
 /* Owe the socket one more message, sent or due at t. */
 static void queue_message(connection *c, uint64_t t) {
+  int i = c->queued_frame;
   c->stamp[c->head++ % c->group->stamps] = t;
-  c->out_left += c->group->out_len;
+  c->out_left += c->start[i + 1] - c->start[i];
+  c->queued_frame = i == c->group->depth ? 0 : i + 1;
 }
 
 /* Answer the ping (with a mask of zeros); whether the socket took the answer. */
@@ -233,13 +282,13 @@ static int send_pong(connection *c) {
 
 /* Write what is owed, at most CHUNK bytes; for the rest wait until the socket takes more. */
 static void flush(connection *c) {
-  size_t frame = c->group->out_len, ring = frame * (c->group->depth + 1), budget = CHUNK;
+  size_t *start = c->start, ring = start[c->group->depth + 1], budget = CHUNK;
   while ((c->out_left || c->owes_pong) && budget) {
-    if (c->owes_pong && c->out_at % frame == 0) {
+    if (c->owes_pong && c->out_at == start[c->out_frame]) {
       if (!send_pong(c)) break;
       continue;
     }
-    size_t k = (c->owes_pong ? (c->out_at / frame + 1) * frame : ring) - c->out_at;
+    size_t k = (c->owes_pong ? start[c->out_frame + 1] : ring) - c->out_at;
     if (k > c->out_left) k = c->out_left;
     if (k > budget) k = budget;
     ssize_t sent = send(c->fd, c->out + c->out_at, k, MSG_NOSIGNAL);
@@ -247,7 +296,9 @@ static void flush(connection *c) {
     if (sent < 0) die("send");
     c->out_left -= sent;
     budget -= sent;
-    c->out_at = (c->out_at + sent) % ring;
+    c->out_at += sent;
+    while (c->out_at >= start[c->out_frame + 1])
+      if (++c->out_frame > c->group->depth) c->out_frame = c->out_at = 0;
   }
   int waits = c->out_left || c->owes_pong;
   if (waits != c->waits_to_write) {
@@ -274,6 +325,41 @@ static void ping_came(connection *c, uint8_t byte) {
   c->owes_pong = 1;
 }
 
+/* Compare the message that is whole with the one that should come. */
+static void check_message(connection *c) {
+  incoming *in = &c->in;
+  size_t size = c->group->size;
+  int i = c->in_frame;
+  const uint8_t *message = c->want + (i + 1) * c->group->in_len - size;
+  if (!in->compressed) fail("an echo is not compressed");
+  if (in->size != c->seen_len[i] || memcmp(in->body, c->seen[i], in->size)) {
+    if (!inflates_to(in->body, in->size, message, size)) fail("a compressed echo differs");
+    c->seen[i] = realloc(c->seen[i], c->seen_len[i] = in->size);
+    if (!c->seen[i]) die("realloc");
+    memcpy(c->seen[i], in->body, in->size);
+  }
+  in->size = 0;
+  c->in_frame = i == c->group->depth ? 0 : i + 1;
+}
+
+/* Take what came with -z, whose length nobody knows before. */
+static void take_compressed(connection *c, size_t size, uint64_t t) {
+  for (size_t at = 0; at < size;) {
+    switch (take_frame(&c->in, received, size, &at)) {
+    case MESSAGE:
+      check_message(c);
+      message_came(c, t);
+      break;
+    case PING:
+      memcpy(c->ping, c->in.header, 2);
+      memcpy(c->ping + 2, c->in.body + c->in.size, c->in.header[1]);
+      c->owes_pong = 1;
+      break;
+    case WRONG: fail("a frame that is no echo");
+    }
+  }
+}
+
 /* Read at most CHUNK bytes and compare them with what should come: the echoes, pings between. */
 static void take(connection *c) {
   ssize_t r = recv(c->fd, received, CHUNK, 0);
@@ -281,6 +367,7 @@ static void take(connection *c) {
   if (r < 0) die("recv");
   if (r == 0) fail("the server closed a connection");
   uint64_t t = now();
+  if (compresses) { take_compressed(c, r, t); return; }
   size_t length = c->group->in_len, ring = length * (c->group->depth + 1);
   for (size_t at = 0; at < (size_t)r;) {
     if (c->ping_at || (received[at] == 0x89 && c->in_at % length == 0 && !is_raw)) {
@@ -330,12 +417,13 @@ static void report(const connection *connections, int count) {
 int main(int argc, char **argv) {
   int count = 64, repeats = 1, option;
   double seconds = 2;
-  while ((option = getopt(argc, argv, "u:c:d:s:k:r:D:S:t:n:p:")) != -1) switch (option) {
+  while ((option = getopt(argc, argv, "u:c:d:s:k:zr:D:S:t:n:p:")) != -1) switch (option) {
     case 'u': path = optarg; break;
     case 'c': count = atoi(optarg); break;
     case 'd': main_group.depth = atoi(optarg); break;
     case 's': main_group.size = strtoull(optarg, 0, 10); break;
     case 'k': kind = optarg; is_raw = !strcmp(kind, "raw"); break;
+    case 'z': compresses = 1; break;
     case 'r': rate = atof(optarg); break;
     case 'D': neighbour_group.depth = atoi(optarg); break;
     case 'S': neighbour_group.size = strtoull(optarg, 0, 10); break;

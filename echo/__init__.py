@@ -4,7 +4,8 @@ Three floors; a file imports from its own or a lower one, never upward.
 
 Top: the service
     app.py          create_app: the Flask application, its answers to errors, its headers
-    handlers.py     echo_message and echo_display, the article's two handlers; the loop is here
+    handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;
+                    the inspector's loop and what is known of a connection
     settings.py     Settings: every option
     metrics.py      Metrics: the figures for Prometheus at /metrics
     metrics_files.py  the directory by which several processes share them

@@ -39,8 +39,8 @@ def create_app(
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
-    ``message_log`` gets every message that ``/ws/echo`` receives; ``registry`` is the one of the
-    server that the application is for; ``metrics``: what /metrics shows, None for no such route.
+    ``message_log`` gets every message that arrives; ``registry`` is the one of the server that the
+    application is for; ``metrics``: what /metrics shows, None for no such route.
     """
     app = Flask(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")

@@ -1,4 +1,4 @@
-"""The article's two handlers: the echo and the page to try it."""
+"""The handlers: the article's two, the echo and the page to try it, and what lets one look in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,15 +40,18 @@ class Handlers:
                 kind, message = connection.read_message()
                 self.message_log.write(connection.peer, kind, message)
                 connection.write_message(kind, message)
+                del message  # while it waits, a connection keeps none
         return UPGRADED
 
     def inspect_message(self) -> ResponseReturnValue:
         """``/ws/inspect``: answer every message with what the server saw on the wire."""
         with inspect(request.environ, self.policy) as connection:
+            connection.write_handshake_report()
             while True:
                 kind, message = connection.read_message()
                 self.message_log.write(connection.peer, kind, message)
                 connection.write_report(kind, message)
+                del message
         return UPGRADED
 
     def echo_display(self) -> ResponseReturnValue:
@@ -60,7 +63,9 @@ class Handlers:
         record = self.registry.find(connection_id)
         if record is None:
             abort(404, "This process knows no connection of that id.")
-        return jsonify(record.as_json())
+        response = jsonify(record.as_json())
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
     def blueprint(self) -> Blueprint:
         """The routes, under the prefix /ws."""

@@ -6,6 +6,7 @@ import click
 import pytest
 
 from echo.net.limits import Limits
+from echo.protocol.deflate import DeflatePolicy
 from echo.protocol.handshake import Origin
 from echo.settings import Settings, add_options, options
 
@@ -22,6 +23,9 @@ DEFAULTS = Settings(
     close_timeout=10.0,
     write_timeout=30.0,
     shutdown_timeout=10.0,
+    compression="no-context",
+    compression_level=1,
+    compression_min_size=256,
     subprotocols=(),
     allowed_origins=(),
     quiet=False,
@@ -41,6 +45,9 @@ OPTIONS = [
     ("close_timeout", "--close-timeout", "ECHO_CLOSE_TIMEOUT", "2.5", 2.5),
     ("write_timeout", "--write-timeout", "ECHO_WRITE_TIMEOUT", "86400", 86_400.0),
     ("shutdown_timeout", "--shutdown-timeout", "ECHO_SHUTDOWN_TIMEOUT", "0", 0.0),
+    ("compression", "--compression", "ECHO_COMPRESSION", "on", "on"),
+    ("compression_level", "--compression-level", "ECHO_COMPRESSION_LEVEL", "3", 3),
+    ("compression_min_size", "--compression-min-size", "ECHO_COMPRESSION_MIN_SIZE", "0", 0),
     ("subprotocols", "--subprotocol", "ECHO_SUBPROTOCOL", "chat", ("chat",)),
     (
         "allowed_origins",
@@ -79,6 +86,18 @@ BAD_VALUES = [
         (flag, f"ECHO_{flag[2:].upper().replace('-', '_')}", value)
         for flag in ("--max-connections", "--receive-budget")
         for value in ("0", "-1", "1.5", "many")
+    ),
+    *(
+        ("--compression", "ECHO_COMPRESSION", value)
+        for value in ("yes", "1", "no_context", "no context", "nocontext")
+    ),
+    *(
+        ("--compression-level", "ECHO_COMPRESSION_LEVEL", value)
+        for value in ("-1", "4", "9", "1.5", "fast")
+    ),
+    *(
+        ("--compression-min-size", "ECHO_COMPRESSION_MIN_SIZE", value)
+        for value in ("-1", "1KiB", "0.5", "none")
     ),
     *(
         ("--subprotocol", "ECHO_SUBPROTOCOL", value)
@@ -320,6 +339,24 @@ def test_policy_has_what_the_options_say():
         Origin("https", "page.example", 443),
         Origin("http", "::1", 8000),
     )
+
+
+@pytest.mark.parametrize(
+    ("compression", "policy"),
+    [
+        ("off", None),
+        ("no-context", DeflatePolicy(context_takeover=False, level=3, min_size=0)),
+        ("on", DeflatePolicy(context_takeover=True, level=3, min_size=0)),
+    ],
+)
+def test_policy_compresses_as_the_options_say(compression, policy):
+    settings = Settings(compression=compression, compression_level=3, compression_min_size=0)
+    assert settings.handshake_policy().deflate == policy
+
+
+def test_policy_by_default_compresses_without_a_context():
+    assert Settings().handshake_policy().deflate == DeflatePolicy()
+    assert not DeflatePolicy().context_takeover
 
 
 def test_limits_are_what_the_options_say():

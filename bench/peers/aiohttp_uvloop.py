@@ -1,4 +1,4 @@
-"""aiohttp on uvloop, no compression, no message limit: aiohttp_uvloop.py PORT."""
+"""aiohttp on uvloop, no message limit, compression as it comes: aiohttp_uvloop.py PORT."""
 
 import sys
 
@@ -7,7 +7,7 @@ from aiohttp import WSMsgType, web
 
 
 async def echo(request):
-    ws = web.WebSocketResponse(compress=False, max_msg_size=0)
+    ws = web.WebSocketResponse(max_msg_size=0)
     await ws.prepare(request)
     async for message in ws:
         if message.type == WSMsgType.TEXT:

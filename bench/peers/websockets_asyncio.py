@@ -1,4 +1,4 @@
-"""websockets on asyncio, no compression, no message limit: websockets_asyncio.py PORT."""
+"""websockets on asyncio, no message limit, compression as it comes: websockets_asyncio.py PORT."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ async def echo(ws):
 
 async def main():
     port = int(sys.argv[1])
-    async with serve(echo, "127.0.0.1", port, compression=None, max_size=None) as server:
+    async with serve(echo, "127.0.0.1", port, max_size=None) as server:
         await server.serve_forever()
 
 

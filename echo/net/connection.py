@@ -9,7 +9,7 @@ from gevent import GreenletExit
 
 from echo.net.channel import Channel, Interrupted, receive_buffer
 from echo.net.limits import Limits
-from echo.protocol.deflate import DEFLATE_STEP, Deflater, Inflater, PerMessageDeflate
+from echo.protocol.deflate import Deflater, Inflater, PerMessageDeflate
 from echo.protocol.errors import (
     Cause,
     ClosedByPeer,
@@ -245,10 +245,17 @@ class Connection:
             elif isinstance(error, GreenletExit):
                 self._close(_going_away(), _KILLED_CLOSE_TIMEOUT)
             else:
-                self.close(CloseCode.INTERNAL_ERROR, "internal error")
+                self._close(_internal_error())
         finally:
             self._channel.close()
         return error is not None and error is self.ended
+
+    def abandon(self) -> None:
+        """Give up a connection that nobody owns any more, without a word to the peer."""
+        if self.ended is None:
+            self.ended = ConnectionLost("cut off by the server", Cause.SHUTDOWN)
+            self._let_go()
+            self._channel.close()
 
     def _make_parser(self, budget: ReceiveBudget, inflater: Inflater | None) -> MessageParser:
         """The parser of what arrives; called once."""
@@ -260,6 +267,8 @@ class Connection:
             raise self.ended
         if self._queue:
             self._flush()
+        if self._parser.held:
+            self._parser.give_back()
         if self._parser.failure is not None:
             self._fail(self._parser.failure)
         if self._parser.more:
@@ -285,14 +294,14 @@ class Connection:
         self.bytes_in += size
         self._events = iter(self._parser.feed(data, size))
 
-    def _flush(self, timeout: float | None = None) -> None:
+    def _flush(self) -> None:
         """Write what is queued."""
         self._count()
         queue = self._queue
         self._queue = []
         self._queued = 0
         try:
-            self.bytes_out += self._channel.send(queue, timeout or self._limits.write_timeout)
+            self.bytes_out += self._channel.send(queue, self._limits.write_timeout)
         except OSError as error:
             self._lose(ConnectionLost.after(error))
 
@@ -343,12 +352,12 @@ class Connection:
         """
         pieces: list[bytes] = []
         for piece in deflater.deflate(message):
-            pieces.append(piece)
-            if len(message) > DEFLATE_STEP:
+            if pieces:
                 self._channel.give_way()
-        compressed = b"".join(pieces)
-        if deflater.must_send(len(compressed), len(message)):
-            return serialize_header(kind, len(compressed), rsv=RSV1), compressed
+            pieces.append(piece)
+        size = sum(map(len, pieces))
+        if deflater.must_send(size, len(message)):
+            return serialize_header(kind, size, rsv=RSV1), b"".join(pieces)
         return serialize_header(kind, len(message)), message
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
@@ -421,6 +430,11 @@ class Connection:
             if not size:
                 return
             self._take(receive_buffer, size)
+
+
+def _internal_error() -> ClosedByServer:
+    """How a connection ends when the service itself fails."""
+    return ClosedByServer(CloseCode.INTERNAL_ERROR, "internal error", Cause.INTERNAL_ERROR)
 
 
 def _going_away() -> ClosedByServer:

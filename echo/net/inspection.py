@@ -9,7 +9,8 @@ from echo.net.connection import Connection
 from echo.net.http_handler import Environ
 from echo.net.upgrade import switch_protocols
 from echo.protocol.deflate import Inflater
-from echo.protocol.errors import ProtocolViolation
+from echo.protocol.errors import ConnectionClosed, ProtocolViolation
+from echo.protocol.frames import Close, serialize_header
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.http_head import RequestHead
 from echo.protocol.messages import Event, MessageParser
@@ -25,38 +26,45 @@ from echo.protocol.reports import (
 from echo.protocol.rfc6455 import Opcode
 
 #: Bytes that are parsed at a time. A frame costs a report, fifty times the work of an echo.
-_STEP: Final = 1024
+_STEP: Final = 512
 
 
 class ObservedParser(MessageParser):
     """A parser that takes small steps, and an observer that sees what it sees.
 
     Attributes:
-        observer: what has arrived as far as it was parsed.
+        observer: has what has arrived as far as it was parsed; None when nobody looks any more.
     """
 
-    __slots__ = ("_began", "_busy", "_pending", "observer")
+    __slots__ = ("_arrived", "_began", "_busy", "_pending", "observer")
 
     def __init__(
         self, max_message_size: int, budget: ReceiveBudget, inflater: Inflater | None, began: float
     ) -> None:
         """As MessageParser; ``began``: when the connection did, by the monotonic clock."""
         super().__init__(max_message_size, budget, inflater)
-        self.observer = FrameObserver()
+        self.observer: FrameObserver | None = FrameObserver()
         self._began = began
-        self._pending = b""
+        self._pending = memoryview(b"")
+        self._arrived = self.moment()
         # Whether the parser itself has kept back what it took.
         self._busy = False
 
     def feed(self, data: bytes | bytearray, size: int) -> list[Event]:
-        """As MessageParser.feed, of a step's bytes; ``more`` says that there are others."""
-        self._pending += data[:size]
-        step = b"" if self._busy else self._pending[:_STEP]
+        """As MessageParser.feed, of a step's bytes; ``more`` says that there are others.
+
+        They must be taken before there are new ones.
+        """
+        if size:
+            self._pending = memoryview(bytes(data[:size]))
+            self._arrived = self.moment()
+        step = b"" if self._busy else bytes(self._pending[:_STEP])
         self._pending = self._pending[len(step) :]
-        self.observer.feed(step, self.moment())
+        if self.observer is not None:
+            self.observer.feed(step, self._arrived)
         events = super().feed(step, len(step))
         self._busy = self.more
-        self.more = self.more or (bool(self._pending) and not self._over)
+        self.more = self.more or (len(self._pending) > 0 and not self._over)
         return events
 
     def moment(self) -> Moment:
@@ -67,44 +75,69 @@ class ObservedParser(MessageParser):
 class InspectedConnection(Connection):
     """A connection whose peer also gets what the server saw, as messages of JSON.
 
-    Control frames and violations are reported on their own; for messages, see write_report.
+    Control frames and violations are reported on their own; for the handshake and for messages,
+    see write_handshake_report and write_report.
+
+    Attributes:
+        handshake: the request's head and the response's, until they are reported.
     """
 
-    __slots__ = ("_observed",)
+    __slots__ = ("_observed", "handshake")
 
     _observed: ObservedParser
+    handshake: tuple[RequestHead, bytes]
 
     def write_report(self, kind: Opcode, message: bytes) -> None:
         """Send the report of the message that read_message has given. Raises ConnectionClosed."""
-        observed = self._observed.observer.whole.popleft()
-        number = self.messages_in
-        self._write(message_report(self._observed.moment(), number, kind, message, observed))
+        observer = self._observed.observer
+        if observer is not None:
+            observed = observer.whole.popleft()
+            moment = self._observed.moment()
+            report = message_report(moment, self.messages_in, kind, message, observed)
+            self.write_message(Opcode.TEXT, _as_json(report))
 
-    def write_handshake_report(self, head: RequestHead, response: bytes) -> None:
+    def write_handshake_report(self) -> None:
         """Send the report of the opening handshake. Raises ConnectionClosed."""
-        moment = self._observed.moment()
-        self._write(handshake_report(moment, self.id, self.peer, head, response))
+        report = handshake_report(self._observed.moment(), self.id, self.peer, *self.handshake)
+        del self.handshake
+        self.write_message(Opcode.TEXT, _as_json(report))
 
-    def _write(self, report: Report) -> None:
-        self.write_message(Opcode.TEXT, json.dumps(report, separators=(",", ":")).encode())
+    def _queue_report(self, report: Report) -> None:
+        """Queue a report in front of what is written next; it does not wait for the peer."""
+        payload = _as_json(report)
+        self._queue += (serialize_header(Opcode.TEXT, len(payload)), payload)
+        self.messages_out += 1
 
     def _make_parser(self, budget: ReceiveBudget, inflater: Inflater | None) -> MessageParser:
         self._observed = ObservedParser(self._limits.max_message_size, budget, inflater, self.began)
         return self._observed
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
-        (frame,) = self._observed.observer.whole.popleft().frames
-        self._write(control_report(self._observed.moment(), frame, payload))
+        if self._observed.observer is not None:
+            (frame,) = self._observed.observer.whole.popleft().frames
+            self._queue_report(control_report(self._observed.moment(), frame, payload))
         super()._take_control_frame(opcode, payload)
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
-        broken = self._observed.observer.broken()
-        self._write(failure_report(self._observed.moment(), violation, broken))
+        if self._observed.observer is not None:
+            broken = self._observed.observer.broken()
+            self._queue_report(failure_report(self._observed.moment(), violation, broken))
         super()._fail(violation)
+
+    def _end(
+        self, ended: ConnectionClosed, close: Close, timeout: float | None = None
+    ) -> ConnectionClosed:
+        # What comes from now on is thrown away, and nobody would take it from the observer.
+        self._observed.observer = None
+        return super()._end(ended, close, timeout)
 
 
 def inspect(environ: Environ, policy: HandshakePolicy) -> InspectedConnection:
-    """As ``upgrade``, with a connection that reports what arrives, the handshake first."""
+    """As ``upgrade``, with a connection that reports what arrives."""
     connection, head, response = switch_protocols(environ, policy, InspectedConnection)
-    connection.write_handshake_report(head, response)
+    connection.handshake = (head, response)
     return connection
+
+
+def _as_json(report: Report) -> bytes:
+    return json.dumps(report, separators=(",", ":")).encode()

@@ -107,11 +107,20 @@ class Registry:
     def __init__(self, remembered: int = REMEMBERED) -> None:
         """``remembered``: connections of which the record is kept after their end."""
         self._remembered = remembered
-        self._open: dict[str, Connection] = {}
+        # None while the opening handshake is being answered.
+        self._open: dict[str, Connection | None] = {}
         self._closed: OrderedDict[str, ConnectionRecord] = OrderedDict()
 
     def __contains__(self, connection_id: str) -> bool:
         return connection_id in self._open or connection_id in self._closed
+
+    def reserve(self, connection_id: str) -> None:
+        """Keep an id for a connection that is about to begin, or to be cancelled."""
+        self._open[connection_id] = None
+
+    def cancel(self, connection_id: str) -> None:
+        """Free an id whose connection did not begin."""
+        del self._open[connection_id]
 
     def add(self, connection: Connection) -> None:
         """Take in a connection that has begun."""

@@ -74,9 +74,15 @@ def switch_protocols(
     handler = environ.get(_HANDLER)
     if not isinstance(handler, UpgradeHandler):
         raise CannotUpgrade("This WSGI server cannot upgrade; start the service by server.py.")
-    connection_id = _choose_id(environ, handler.server.registry)
+    registry = handler.server.registry
+    connection_id = _choose_id(environ, registry)
     head: RequestHead = environ.pop(HEAD)
-    sent = handler.send_response(response, connection_id)
+    registry.reserve(connection_id)
+    try:
+        sent = handler.send_response(response, connection_id)
+    except BaseException:
+        registry.cancel(connection_id)
+        raise
     deflate = None
     if response.deflate is not None and policy.deflate is not None:
         deflate = PerMessageDeflate(response.deflate, policy.deflate)
@@ -110,7 +116,11 @@ class UpgradeHandler(HTTPHandler):
 
     def run_application(self) -> None:
         """Let the application answer: gevent-websocket's own upgrade is passed over."""
-        WSGIHandler.run_application(self)
+        try:
+            WSGIHandler.run_application(self)
+        finally:
+            if self.connection is not None:
+                self.connection.abandon()
 
     def send_response(self, response: HandshakeResponse, connection_id: str) -> bytes:
         """Send the 101 response and drop what only HTTP needs; returns the head as sent.

@@ -1,12 +1,13 @@
 """RFC 7692, section 7: permessage-deflate, its negotiation and the two directions of its use.
 
-What is sent is compressed with ISA-L, which takes a fifth of zlib's time for the same size. What
-arrives is inflated with zlib, in small steps, so that neither time nor memory depends on what a
-peer claims to have compressed.
+What is sent is compressed with ISA-L, which takes a fifth of zlib's time for the same size: 64 KiB
+of text at level 1 take 106 us and become 25,010 bytes, with zlib 583 us and 25,485, with zlib-ng
+152 us and 31,992 (level 2: 306 us and 23,925). What arrives is inflated with zlib, in small steps,
+so that neither time nor memory depends on what a peer claims to have compressed.
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Self
@@ -19,15 +20,17 @@ from echo.protocol.extensions import ExtensionOffer, Parameter
 #: Section 7: the extension's name.
 NAME: Final = "permessage-deflate"
 
-#: Section 7.1.1: the parameters without a value.
-_FLAGS: Final = ("server_no_context_takeover", "client_no_context_takeover")
-
-#: Section 7.1.2: the base-2 logarithm of the LZ77 window's size, as it may be written.
-_WINDOW_BITS: Final = {str(bits): bits for bits in range(8, 16)}
+#: Section 7.1.2: the base-2 logarithm of the LZ77 window's size.
 MAX_WINDOW_BITS: Final = 15
 
-#: The smallest window that ISA-L and zlib can write with; a server may decline to have another.
-_SMALLEST_OWN_WINDOW: Final = 9
+#: Section 7.1: the parameters and the values that they may have. ISA-L and zlib cannot write with a
+#: window of 8 bits, and a server may decline to.
+_FLAGS: Final = ("server_no_context_takeover", "client_no_context_takeover")
+_VALUES: Final[Mapping[str, Container[str | None]]] = {
+    **dict.fromkeys(_FLAGS, (None,)),
+    "server_max_window_bits": [str(bits) for bits in range(9, 16)],
+    "client_max_window_bits": [None, *(str(bits) for bits in range(8, 16))],
+}
 
 #: The window of a client that keeps it from message to message: to inflate with it takes 12 KiB of
 #: memory, and with the largest 40.
@@ -45,11 +48,15 @@ _LAST_BLOCK: Final = b"\x01\x00\x00\xff\xff"
 #: Bytes that are compressed at a time.
 DEFLATE_STEP: Final = 64 * 1024
 
-#: Bytes that are inflated at a time. They become at most 1,032 times as many.
-INFLATE_STEP: Final = 2 * 1024
+#: Bytes that are inflated at a time. They become at most 1,032 times as many; with twice the bytes
+#: the pieces leave such holes in the heap that a bomb takes twice the limit of a message.
+INFLATE_STEP: Final = 1024
 
-#: What a block that ends the stream counts as, in bytes of output: the time to begin a new one.
+#: What a new decompressor counts as, in bytes of output: a stream begins, or a context is copied.
 _STREAM_COST: Final = 1024
+
+#: What a byte of input counts as: a block may be all tables and give nothing.
+_INPUT_COST: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +95,24 @@ class DeflateParameters:
     @classmethod
     def _accept(cls, parameters: Sequence[Parameter], policy: DeflatePolicy) -> Self | None:
         """Answer one offer; None when it must be declined: section 7.1, the last paragraphs."""
-        offered = {parameter.name: parameter for parameter in parameters}
+        offered = {parameter.name: parameter.value for parameter in parameters}
         if len(offered) < len(parameters):
             return None
-        server_bits = client_bits = None
-        for name, parameter in offered.items():
-            bits = None if parameter.quoted else _WINDOW_BITS.get(parameter.value or "")
-            if name == "server_max_window_bits" and bits and bits >= _SMALLEST_OWN_WINDOW:
-                server_bits = bits
-            elif name == "client_max_window_bits" and (bits or parameter.value is None):
-                client_bits = bits or MAX_WINDOW_BITS
-            elif name not in _FLAGS or parameter.value is not None:
-                return None
+        if any(p.quoted or p.value not in _VALUES.get(p.name, ()) for p in parameters):
+            return None
+        server_bits = offered.get("server_max_window_bits")
+        client_bits = None
+        if "client_max_window_bits" in offered:
+            # 7.1.2.2. Only a client that has said so knows how to keep to a smaller window
+            hint = int(offered["client_max_window_bits"] or MAX_WINDOW_BITS)
+            client_bits = min(hint, _KEPT_WINDOW_BITS if policy.context_takeover else hint)
         forget = not policy.context_takeover
-        kept = MAX_WINDOW_BITS if forget else _KEPT_WINDOW_BITS
         return cls(
             forget or "server_no_context_takeover" in offered,
             forget or "client_no_context_takeover" in offered,
             # 7.1.2.1. What the client asks for is granted in the answer
-            server_bits,
-            # 7.1.2.2. Only a client that has said so knows how to keep to a smaller window
-            None if client_bits is None else min(kept, client_bits),
+            None if server_bits is None else int(server_bits),
+            None if client_bits == MAX_WINDOW_BITS else client_bits,
         )
 
     def __str__(self) -> str:
@@ -158,7 +162,13 @@ class Deflater:
         if len(message) <= DEFLATE_STEP and not self._takeover:
             # A full flush also forgets what went before: no other connection's bytes come back.
             shared = _shared_compressor(self._level, self._window_bits)
-            yield (shared.compress(message) + shared.flush(isal_zlib.Z_FULL_FLUSH))[: -len(_TAIL)]
+            try:
+                whole = shared.compress(message) + shared.flush(isal_zlib.Z_FULL_FLUSH)
+            except BaseException:
+                # Half way: what it holds must not come out in the message of another connection.
+                _shared_compressor.cache_clear()
+                raise
+            yield whole[: -len(_TAIL)]
             return
         compressor = self._compressor
         if compressor is None:
@@ -198,6 +208,7 @@ class Inflater:
         ``limit``: bytes of the result that are wanted; one byte more says that there are more, and
         of those none is made. Raises InvalidPayload for what is not DEFLATE (RFC 1951).
         """
+        self.work += _INPUT_COST * len(data)
         output = b""
         while data and len(output) <= limit:
             decompressor = self._decompressor
@@ -222,7 +233,7 @@ class Inflater:
             whole = decompressor is not None and not self.inflate(_TAIL, 0) and self._between()
             if not whole:
                 raise InvalidPayload("not DEFLATE: it ends in the middle of a block")
-        if not self._takeover:
+        if not self._takeover or decompressor is None or decompressor.eof:
             self._decompressor = None
 
     def _between(self) -> bool:
@@ -232,6 +243,7 @@ class Inflater:
             return False
         if self._takeover:
             probe = probe.copy()
+            self.work += _STREAM_COST
         try:
             return not probe.decompress(_LAST_BLOCK) and probe.eof
         except zlib.error:

@@ -40,6 +40,7 @@ class Cause(StrEnum):
     PEER_CLOSE = "peer-close"
     SERVER_CLOSE = "server-close"
     SHUTDOWN = "shutdown"
+    INTERNAL_ERROR = "internal-error"
     PING_TIMEOUT = "ping-timeout"
     VIOLATION = "violation"
     LIMIT = "limit"
@@ -207,7 +208,7 @@ class ConnectionClosed(WebSocketError):
     """
 
     #: Who began the end.
-    initiator: ClassVar[Literal["peer", "server"]]
+    initiator: Literal["peer", "server"]
 
     def __init__(self, code: int, reason: str, cause: Cause) -> None:
         super().__init__(code, reason)
@@ -250,14 +251,19 @@ class ConnectionFailed(ConnectionClosed):
 class ConnectionLost(ConnectionClosed):
     """End of file, a reset or a time-out, without a closing handshake (section 7.1.5: 1006)."""
 
-    initiator = "peer"
+    initiator: Literal["peer", "server"] = "peer"
 
     def __init__(self, reason: str, cause: Cause = Cause.NETWORK_ERROR) -> None:
         super().__init__(CloseCode.ABNORMAL_CLOSURE, reason, cause)
+        if cause in {Cause.WRITE_TIMEOUT, Cause.SHUTDOWN}:
+            self.initiator = "server"
 
     @classmethod
     def after(cls, error: OSError) -> Self:
         """What an error of the socket means."""
-        causes = {ConnectionError: Cause.RESET, TimeoutError: Cause.WRITE_TIMEOUT}
-        found = (cause for kind, cause in causes.items() if isinstance(error, kind))
-        return cls(error.strerror or str(error), next(found, Cause.NETWORK_ERROR))
+        if isinstance(error, ConnectionError):
+            return cls(error.strerror or str(error), Cause.RESET)
+        # One without a number is the server's own; the kernel has time-outs too.
+        if isinstance(error, TimeoutError) and error.errno is None:
+            return cls(str(error), Cause.WRITE_TIMEOUT)
+        return cls(error.strerror or str(error))

@@ -112,5 +112,8 @@ def _parameter(reader: _Reader) -> Parameter:
         return Parameter(name)
     value = reader.quoted()
     if value is not None:
+        # The value must be a token then too; an empty one is left to the extension to decline.
+        if value and not _TOKEN_HERE.fullmatch(value):
+            raise reader.error("a token before this")
         return Parameter(name, value, quoted=True)
     return Parameter(name, reader.token())

@@ -11,7 +11,16 @@ from echo.protocol.deflate import INFLATE_STEP, Inflater
 from echo.protocol.errors import ProtocolError, ProtocolViolation
 from echo.protocol.frames import Close, apply_mask, parse_header
 from echo.protocol.partial_message import PartialMessage, ReceiveBudget, check_size, check_utf8
-from echo.protocol.rfc6455 import CONTROL_BIT, FIN, LENGTH_16, MASK, RSV1, Opcode
+from echo.protocol.rfc6455 import (
+    CONTROL_BIT,
+    FIN,
+    LENGTH_16,
+    MASK,
+    OPCODE_BITS,
+    RSV1,
+    RSV_BITS,
+    Opcode,
+)
 from echo.protocol.tally import binary_tally, tally_of, text_tally
 
 #: Members of an enumeration are slow to look up in their class, and these are looked up often.
@@ -26,7 +35,7 @@ Event = tuple[Opcode, bytes]
 TURN_SIZE: Final = 8 * 1024
 
 #: Bytes that one call inflates of a message that has more: at most this and what one INFLATE_STEP
-#: becomes, 2 MiB, which take about a millisecond.
+#: becomes, 1 MiB, which take about a millisecond.
 INFLATE_TURN: Final = 256 * 1024
 
 #: The header of a frame with a masking key: its first two bytes and the key where the length is
@@ -46,6 +55,7 @@ class MessageParser:
         failure: the rule that the peer broke, once it has; what it sent before has been given, and
             whatever comes after it is ignored, as is what comes after a close frame.
         more: whether ``feed`` kept bytes back that may hold whole messages.
+        held: bytes of messages that came in several pieces and are still counted in the budget.
     """
 
     __slots__ = (
@@ -59,6 +69,7 @@ class MessageParser:
         "_partial",
         "_remaining",
         "failure",
+        "held",
         "more",
     )
 
@@ -70,6 +81,7 @@ class MessageParser:
         """
         self.failure: ProtocolViolation | None = None
         self.more = False
+        self.held = 0
         self._budget = budget
         self._inflater = inflater
         self._max_message_size = max_message_size
@@ -126,9 +138,15 @@ class MessageParser:
     def discard(self) -> None:
         """Forget what is half there, since no more is going to come."""
         if self._partial is not None:
-            self._partial.release()
+            self.held += self._partial.size
             self._partial = None
         self._over = True
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Give back the budget's share of the messages that were given: they are dealt with."""
+        self._budget.give_back(self.held)
+        self.held = 0
 
     def _take_frame(
         self, data: bytes | bytearray, position: int, size: int, events: list[Event]
@@ -137,14 +155,12 @@ class MessageParser:
         if self._partial is not None and self._remaining:
             return self._take_payload(self._partial, data, position, size, events)
         header = parse_header(data, position, size)
+        if size - position >= 2:
+            self._check_bits(data[position], data[position + 1])
         if header is None:
             self._left_over = bytes(data[position:size])
             return size
         fin, rsv, opcode, key, length, header_size = header
-        if rsv:
-            self._check_rsv(rsv, opcode)
-        if not key:
-            raise ProtocolError("a client must mask its frames")
         start = position + header_size
         end = start + length
         if opcode & CONTROL_BIT:
@@ -170,14 +186,20 @@ class MessageParser:
         self._fin = fin
         return self._take_payload(self._partial, data, start, size, events)
 
-    def _check_rsv(self, rsv: int, opcode: Opcode) -> None:
-        """RFC 7692, section 6: RSV1 says that a message is compressed, in its first frame."""
-        if self._inflater is None:
-            raise ProtocolError("a reserved bit is set, and no extension is negotiated")
-        if rsv != RSV1 or opcode not in {TEXT, BINARY}:
-            raise ProtocolError(
-                "permessage-deflate has RSV1 in the first frame of a message and nothing else"
-            )
+    def _check_bits(self, first: int, second: int) -> None:
+        """The bits of a frame's first two bytes, as soon as they are there.
+
+        RFC 7692, section 6: RSV1 says that a message is compressed, in its first frame.
+        """
+        if first & RSV_BITS:
+            if self._inflater is None:
+                raise ProtocolError("a reserved bit is set, and no extension is negotiated")
+            if first & RSV_BITS != RSV1 or first & OPCODE_BITS not in {TEXT, BINARY}:
+                raise ProtocolError(
+                    "RSV1 belongs into the first frame of a message, RSV2 and RSV3 nowhere"
+                )
+        if not second & MASK:
+            raise ProtocolError("a client must mask its frames")
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes, events: list[Event]) -> None:
         """Section 5.5. Control frames may come between the fragments of a message."""
@@ -228,10 +250,9 @@ class MessageParser:
             if inflater is not None and inflater.work >= INFLATE_TURN:
                 self.more = end < size
             if final:
-                message = partial.payload.getvalue()
-                tally_of(partial.opcode).add_received(len(message))
-                events.append((partial.opcode, message))
-                partial.release()
+                tally_of(partial.opcode).add_received(partial.size)
+                events.append((partial.opcode, partial.payload()))
+                self.held += partial.size
                 self._partial = None
                 return end
             if inflater is None or self.more or not self._remaining or end == size:

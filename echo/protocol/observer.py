@@ -23,15 +23,19 @@ from echo.protocol.rfc6455 import (
     Opcode,
 )
 
-#: Bytes of a payload that are kept.
+#: Bytes that are kept of a frame's payload, and of those of a message together.
 KEPT_PAYLOAD: Final = 1024
+KEPT_MESSAGE: Final = 4096
 
 #: Frames of a message that are kept.
 KEPT_FRAMES: Final = 100
 
-#: Bytes of a masking key.
+#: Bytes of a masking key, and of the longest header.
 _KEY_SIZE: Final = 4
+_LONGEST_HEADER: Final = 2 + 8 + _KEY_SIZE
 
+#: What the opcodes are called in reports.
+OPCODE_NAMES: Final = {int(opcode): opcode.name.lower() for opcode in Opcode}
 #: Section 5.2: the 7-bit lengths that announce one of so many bytes.
 _EXTENDED_SIZES: Final = {LENGTH_16: 2, LENGTH_64: 8}
 
@@ -112,11 +116,13 @@ class ObservedMessage:
         frames: the first of them.
         count: of all of them.
         size: bytes of their payloads.
+        kept: bytes of these that are kept.
     """
 
     frames: list[ObservedFrame] = field(default_factory=list)
     count: int = 0
     size: int = 0
+    kept: int = 0
 
     @property
     def compressed(self) -> bool:
@@ -129,6 +135,7 @@ class ObservedMessage:
         self.size += frame.arrived
         if len(self.frames) < KEPT_FRAMES:
             self.frames.append(frame)
+            self.kept += len(frame.kept)
 
 
 class FrameObserver:
@@ -159,34 +166,40 @@ class FrameObserver:
                 self._take_frame(frame)
 
     def broken(self) -> ObservedMessage:
-        """Where a rule was broken: the first that was not taken, or what has arrived of it."""
+        """What a rule was broken with: all that arrived whole or in part and was not taken.
+
+        The first frame that came whole and was not taken is the last of it: a message that is under
+        way may be overtaken by a control frame, and which of them is at fault the reason says.
+        """
+        broken = self._message
         if self.whole:
-            return self.whole[0]
-        if self._frame is not None:
-            self._message.add(self._frame)
-        return self._message
+            for frame in self.whole[0].frames:
+                broken.add(frame)
+        elif self._frame is not None:
+            broken.add(self._frame)
+        return broken
 
     def _take_header(self, data: bytes, moment: Moment) -> bytes:
         """Take bytes of a header; returns the others."""
         begun = len(self._header)
-        self._header += data[: 2 + 8 + _KEY_SIZE]
+        self._header += data[:_LONGEST_HEADER]
         if len(self._header) < 2:
             return b""
         size = 2 + _EXTENDED_SIZES.get(self._header[1] & LENGTH_BITS, 0)
         size += _KEY_SIZE if self._header[1] & MASK else 0
         if len(self._header) < size:
-            return data[2 + 8 + _KEY_SIZE :]
+            return b""
         gap = None if self._last is None else moment.elapsed - self._last.elapsed
         self._frame = ObservedFrame(self._header[:size], moment, gap)
         self._last = moment
         self._header = b""
         return data[size - begun :]
 
-    @staticmethod
-    def _take_payload(frame: ObservedFrame, data: bytes) -> bytes:
+    def _take_payload(self, frame: ObservedFrame, data: bytes) -> bytes:
         """Take bytes of a payload; returns the others."""
         taken = min(len(data), frame.payload_length - frame.arrived)
-        frame.kept += data[: min(taken, KEPT_PAYLOAD - len(frame.kept))]
+        room = min(KEPT_PAYLOAD, KEPT_MESSAGE - self._message.kept) - len(frame.kept)
+        frame.kept += data[: max(0, min(taken, room))]
         frame.arrived += taken
         return data[taken:]
 
@@ -199,7 +212,3 @@ class FrameObserver:
         if frame.fin:
             self.whole.append(self._message)
             self._message = ObservedMessage()
-
-
-#: What the opcodes are called in reports.
-OPCODE_NAMES: Final = {int(opcode): opcode.name.lower() for opcode in Opcode}

@@ -12,6 +12,9 @@ from echo.protocol.rfc6455 import Opcode
 _SURROGATES: Final = b"\xed\xa0"
 _BEHIND_SURROGATES: Final = b"\xee"
 
+#: Bytes of a message that are moved when it grows.
+_CHUNK: Final = 1024 * 1024
+
 _Utf8Decoder: Final = getincrementaldecoder("utf-8")
 
 
@@ -69,10 +72,18 @@ class PartialMessage:
         opcode: its kind, TEXT or BINARY.
         inflater: what inflates it, None when it is not compressed.
         size: bytes so far, inflated.
-        payload: these bytes.
     """
 
-    __slots__ = ("_budget", "_max_size", "_validator", "inflater", "opcode", "payload", "size")
+    __slots__ = (
+        "_budget",
+        "_chunk",
+        "_chunks",
+        "_max_size",
+        "_validator",
+        "inflater",
+        "opcode",
+        "size",
+    )
 
     def __init__(
         self, opcode: Opcode, max_size: int, budget: ReceiveBudget, inflater: Inflater | None
@@ -83,8 +94,10 @@ class PartialMessage:
         self.opcode = opcode
         self.inflater = inflater
         self.size = 0
-        # It grows in place, and gives its bytes away without a copy.
-        self.payload = BytesIO()
+        # A chunk grows in place. A message that did would be moved each time it grows much, which
+        # takes milliseconds when it is large.
+        self._chunk = BytesIO()
+        self._chunks: list[bytes] = []
         self._validator = _Utf8Validator() if opcode is Opcode.TEXT else None
 
     def add(self, piece: bytes, *, final: bool) -> None:
@@ -100,15 +113,20 @@ class PartialMessage:
         if self._validator is not None:
             self._validator.check(piece, final=final)
         self._budget.take(len(piece))
-        self.size += self.payload.write(piece)
+        self.size += self._chunk.write(piece)
+        if self._chunk.tell() >= _CHUNK:
+            self._chunks.append(self._chunk.getvalue())
+            self._chunk = BytesIO()
+
+    def payload(self) -> bytes:
+        """All the bytes, once the last piece is there."""
+        if not self._chunks:
+            return self._chunk.getvalue()
+        return b"".join((*self._chunks, self._chunk.getvalue()))
 
     def check_size(self, more: int) -> None:
         """Raises MessageTooBig when the message must not have ``more`` bytes."""
         check_size(self.size + more, self._max_size)
-
-    def release(self) -> None:
-        """Give its share of the budget back."""
-        self._budget.give_back(self.size)
 
 
 def _not_utf8(position: int, reason: str) -> InvalidPayload:

@@ -3,14 +3,14 @@
 import os
 import re
 import resource
-import selectors
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.crowd import Crowd
 from tests.e2e.raw_client import (
     TEXT,
     Frame,
@@ -121,39 +121,42 @@ def test_a_head_that_does_not_come_gets_408(start_server, sent):
         client.read_refusal(sent.decode(), 408)
 
 
+#: What a slow peer gets, to the byte.
+TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 36\r\n"
+    b"Connection: close\r\n"
+    b"X-Content-Type-Options: nosniff\r\n"
+    b"\r\n"
+    b"the request did not come within 3 s\n"
+)
+
+
 def test_slow_loris(start_server):
+    """A thousand peers drip their heads; each gets its 408, and a healthy one all its echoes."""
     server = start_server("--head-timeout", "3")
     with open_websocket(server) as healthy:
         check_echo(healthy)
         baseline = len(descriptors(server))
-        with ExitStack() as stack, selectors.DefaultSelector() as selector:
-            answers = {}
-            for _ in range(300):
-                client = stack.enter_context(RawClient(server))
-                client.send(b"GET /loris HTTP/1.1\r\nX: ")
-                client.sock.setblocking(False)
-                selector.register(client.sock, selectors.EVENT_READ)
-                answers[client.sock] = b""
+        with Crowd(server) as crowd:
+            peers = crowd.join(1000, b"GET /loris HTTP/1.1\r\nX: ")
             deadline = time.monotonic() + DEADLINE
-            while selector.get_map():
-                assert time.monotonic() < deadline, f"{len(selector.get_map())} are still there"
-                check_echo(healthy)
-                for key, _ in selector.select(0.1):
-                    data = key.fileobj.recv(1 << 16)
-                    answers[key.fileobj] += data
-                    if not data:
-                        selector.unregister(key.fileobj)
-                        key.fileobj.close()
-                for key in selector.get_map().values():
-                    with suppress(BlockingIOError):
-                        key.fileobj.send(b"x")
-        for answer in answers.values():
-            assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-            assert answer.count(b"HTTP/1.1 ") == 1
+            rounds = 0
+            while waiting := [peer for peer in peers if not peer.received and not peer.ended]:
+                assert time.monotonic() < deadline, f"{len(waiting)} are still there"
+                for peer in waiting:
+                    peer.send(b"x")
+                rounds += 1
+                check_echo(healthy, b"round %d" % rounds)
+                crowd.receive(0.05)
+            crowd.wait_until(lambda peer: peer.ended)
+            assert {(bytes(peer.received), peer.ended) for peer in peers} == {(TOO_SLOW, "end")}
         wait_for_descriptors(server, baseline)
         check_echo(healthy)
         wait_for_logs(server)
-        assert len(server.stderr.matching('"GET /loris HTTP/1.1" 408 ')) == 300
+        refused = r'"GET /loris HTTP/1\.1" 408 the request did not come within 3 s$'
+        assert len(server.stderr.matching(refused)) == len(peers)
 
 
 # Log injection

@@ -5,9 +5,11 @@ import select
 import struct
 from contextlib import ExitStack
 from pathlib import Path
+from socket import SHUT_WR
 
 import pytest
 
+from tests.e2e.crowd import Crowd
 from tests.e2e.raw_client import (
     BINARY,
     CLOSE,
@@ -20,22 +22,17 @@ from tests.e2e.raw_client import (
     frame,
     frame_header,
     open_websocket,
+    wait_for_logs,
 )
 from tests.e2e.server_process import DEADLINE
 
 MEBIBYTE = 1 << 20
 
 
-@pytest.fixture
-def stack():
-    with ExitStack() as stack:
-        yield stack
-
-
-def memory(server):
-    """The resident memory of a server's process, in bytes."""
+def memory(server, kind="VmRSS"):
+    """The resident memory of a server's process, in bytes; VmHWM: the most that it ever was."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+    return int(status.split(f"{kind}:")[1].split()[0]) * 1024
 
 
 def read_failure(client):
@@ -91,41 +88,66 @@ def test_a_length_beyond_all_measure_is_answered_at_once(echo_server, header, co
 
 
 def test_zero_length_fragments_take_no_memory(start_server):
+    """A million of them inside of one message, which comes back when it ends."""
     server = start_server("--quiet")
-    count = 200_000
-    with open_websocket(server) as client:
-        assert_echoes(client)
-        client.send(frame(TEXT, fin=False), frame(CONTINUATION, fin=False) * 20_000)
-        client.send(frame(PING, "so far"))
+    empty = frame(CONTINUATION, fin=False)
+    with open_websocket(server) as client, open_websocket(server) as healthy:
+        client.send(frame(TEXT, "one ", fin=False), empty * 20_000, frame(PING, "so far"))
         assert client.read_frame() == Frame(PONG, b"so far")
         before = memory(server)
-        client.send(frame(CONTINUATION, fin=False) * count)
+        for count in range(20):
+            client.send(empty * 50_000)
+            assert_echoes(healthy, f"{count}")
         client.send(frame(PING, "so far"))
         assert client.read_frame() == Frame(PONG, b"so far")
-        assert memory(server) - before < 4 * MEBIBYTE
-        client.send(frame(CONTINUATION))
-        assert client.read_frame() == Frame(TEXT, b"")
+        client.send(frame(CONTINUATION, "message"))
+        assert client.read_frame() == Frame(TEXT, b"one message")
+        assert memory(server, "VmHWM") - before < 4 * MEBIBYTE
         assert_echoes(client)
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-def test_announced_messages_take_no_memory(start_server, stack, opcode):
-    """Of 16 MiB each, 1,600 together: what counts is what has come."""
+def test_announced_messages_take_no_memory(start_server, opcode):
+    """Of 16 MiB each, 16,000 together: what counts is what has come, and that is a few bytes."""
     server = start_server("--quiet")
-    healthy = stack.enter_context(open_websocket(server))
-    peers = [stack.enter_context(open_websocket(server)) for _ in range(100)]
-    for peer in peers:
-        peer.send(frame(PING, "here"))
-        assert peer.read_frame() == Frame(PONG, b"here")
-    before = memory(server)
-    header = frame_header(opcode, 16 * MEBIBYTE)
-    for peer in peers:
-        peer.send(header, b"x"[:1])
-    for _ in range(20):
+    header = frame_header(opcode, 16 * MEBIBYTE, key=bytes(4))
+    with open_websocket(server) as healthy, Crowd(server) as crowd:
+        peers = crowd.join_websockets(1000)
         for peer in peers:
-            peer.send(b"\xdb")  # unmasked something, whatever the text
-        assert_echoes(healthy)
-    assert memory(server) - before < 8 * MEBIBYTE
+            peer.send(frame(PING, "here"))
+        crowd.wait_until(lambda peer: peer.received == b"\x8a\x04here")
+        before = memory(server)
+        for peer in peers:
+            peer.send(header)
+        for count in range(20):
+            for peer in peers:
+                peer.send(b"x")
+            assert_echoes(healthy, f"{count}")
+        for peer in peers:
+            peer.sock.shutdown(SHUT_WR)
+        crowd.wait_until(lambda peer: peer.ended)
+        answers = {(bytes(peer.received), peer.ended) for peer in peers}
+        assert answers == {(b"\x8a\x04here", "end")}
+        # 8 KiB for each of them: a two thousandth of what it announced.
+        assert memory(server, "VmHWM") - before < 8 * MEBIBYTE
+        wait_for_logs(server)
+    arrived = len(frame(PING, "here")) + len(header) + 20
+    lost = "1006 (end of stream in the middle of a message, without a close frame), ended by "
+    ends = server.stderr.matching(rf" closed: {re.escape(lost)}.* in 0 messages {arrived} bytes, ")
+    assert len(ends) == len(peers)
+
+
+def test_connections_that_fall_silent_after_a_large_message_keep_none_of_it(start_server):
+    server = start_server("--quiet")
+    message = frame(BINARY, bytes(8 * MEBIBYTE), key=bytes(4))
+    before = memory(server)
+    with ExitStack() as stack:
+        for _ in range(20):
+            client = stack.enter_context(open_websocket(server))
+            client.send(message)
+            assert len(client.read_frame().payload) == 8 * MEBIBYTE
+        # What the allocator keeps of one message, and not 160 MiB.
+        assert memory(server) - before < 40 * MEBIBYTE
 
 
 REFUSED = "the server has too many unfinished messages"

@@ -74,7 +74,7 @@ def test_the_request_in_single_bytes(echo_server):
         {"sec_websocket_version": " \t13 "},
         {"sec_websocket_key": f" \t{KEY} "},
         {"SEC_WEBSOCKET_KEY": KEY, "sec_websocket_key": None},
-        {"sec_websocket_extensions": "permessage-deflate; client_max_window_bits"},
+        {"sec_websocket_extensions": "x-webkit-deflate-frame"},
         {"path": "/ws/echo?room=1"},
         {"cookie": "a=b"},
     ],
@@ -84,6 +84,17 @@ def test_what_is_accepted(echo_server, changes):
     response = accepted(echo_server, **changes)
     assert response.header("Sec-WebSocket-Accept") == ACCEPT
     assert response.header("Sec-WebSocket-Extensions") is None
+
+
+def test_an_extension_that_is_offered_is_answered(echo_server):
+    response = accepted(
+        echo_server,
+        sec_websocket_extensions="permessage-deflate; client_max_window_bits",
+    )
+    assert response.header("Sec-WebSocket-Extensions") == (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
+        "client_max_window_bits=15"
+    )
 
 
 def test_the_target_may_be_an_absolute_uri(echo_server):

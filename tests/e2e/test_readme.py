@@ -1,4 +1,4 @@
-"""What README.md says of the options and of the loop is what the code says."""
+"""What README.md says of the options, of the loop and of the tests is what the code says."""
 
 import ast
 import re
@@ -65,3 +65,12 @@ def test_the_loop(readme):
     ]
     real = "\n".join(source.splitlines()[method.lineno - 1 : method.end_lineno])
     assert textwrap.dedent(quoted).strip() == textwrap.dedent(real).strip()
+
+
+def test_the_tests_of_the_threats(readme):
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    there = set(re.findall(r"^def (test_\w+)", "".join(sources), re.MULTILINE))
+    for attack, _, tests in table_rows(readme, "| Attack | Answer | Test |"):
+        named = re.findall(r"`(\w+)`", tests)
+        assert named, attack
+        assert set(named) <= there, attack

@@ -5,6 +5,7 @@ ECHO_TEST_RESETS: how many resets there are.
 
 import os
 import random
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,10 @@ from tests.e2e.raw_client import (
     upgrade_request,
     wait_for_logs,
 )
+from tests.e2e.server_process import ROOT
+
+#: Lets the server say how many greenlets it has.
+COUNTING = {"PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "greenlet_count")}
 
 RESETS = int(os.environ.get("ECHO_TEST_RESETS", "2000"))
 
@@ -46,6 +51,27 @@ def descriptors(server):
         with suppress(FileNotFoundError):
             found.append(str(link.readlink()).partition(":[")[0])
     return sorted(found)
+
+
+def greenlets(server):
+    """How many greenlets live in the server's process, which is asked by a signal."""
+    position = server.stderr.position
+    server.process.send_signal(signal.SIGUSR1)
+    return int(server.stderr.wait_for_line(r"^(\d+) greenlets$", after=position)[1])
+
+
+def threads(server):
+    """How many threads the server's process has."""
+    return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
+
+
+def in_use(server):
+    """All that a connection may leave behind, but memory."""
+    return {
+        "descriptors": descriptors(server),
+        "greenlets": greenlets(server),
+        "threads": threads(server),
+    }
 
 
 def streams(rng, port):
@@ -82,13 +108,13 @@ def reset_somewhere(server, rng):
 
 
 def settle(server):
-    """Wait until the server has nothing left of the peers so far: descriptors as when idle."""
+    """Wait until the server has nothing left of the peers so far: all is as when it was idle."""
     wait_for_logs(server)
     for _ in range(1000):
         wait_for_logs(server)
-        if descriptors(server) == server.idle:
+        if in_use(server) == server.idle:
             return
-    pytest.fail(f"{descriptors(server)} are open, and not only {server.idle}")
+    pytest.fail(f"{in_use(server)}, and when idle {server.idle}")
 
 
 @pytest.mark.timeout(60 + RESETS // 10)
@@ -96,14 +122,14 @@ def test_resets_leave_nothing_behind(start_server):
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201  # shown when the test fails
     rng = random.Random(seed)
-    server = start_server("--quiet")
-    wait_for_logs(server)
-    server.idle = descriptors(server)
+    server = start_server("--quiet", environment=COUNTING)
+    server.idle = in_use(server)
     for _ in range(WARM_UP):
         reset_somewhere(server, rng)
     settle(server)
     before = memory(server)
     with open_websocket(server) as healthy:
+        assert greenlets(server) == server.idle["greenlets"] + 1  # so they are counted
         for number in range(RESETS):
             reset_somewhere(server, rng)
             if number % 50 == 0:

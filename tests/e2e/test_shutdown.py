@@ -2,10 +2,12 @@
 
 import random
 import signal
+import socket
 from contextlib import ExitStack
 
 import pytest
 
+from tests.e2e.crowd import Crowd
 from tests.e2e.raw_client import (
     BINARY,
     CLOSE,
@@ -19,13 +21,14 @@ from tests.e2e.raw_client import (
     open_websocket,
     upgrade_request,
 )
+from tests.e2e.server_process import DEADLINE
 
 signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 
-#: Connections of each kind.
-MANY = 100
+#: Connections of each kind, where a few show it.
+MANY = 20
 
 
 @pytest.fixture
@@ -110,6 +113,52 @@ def test_peers_of_all_kinds_do_not_hold_it_up(start_server, stack, number, timeo
     server.check()
 
 
+def test_a_thousand_connections_of_all_kinds_end_in_good_order(start_server):
+    """Half of them in the opening handshake. Only --shutdown-timeout can end it before the test."""
+    never = [f"--{name}-timeout=1000" for name in ("head", "close", "write")]
+    server = start_server("--quiet", "--shutdown-timeout", "2", *never)
+    request = upgrade_request(server.port)
+    going_away = b"\x88\x0c\x03\xe9going away"
+    long_message = frame(BINARY, bytes(5 << 20))  # more than the kernel keeps for who does not read
+    with Crowd(server) as crowd:
+        for count in range(500):  # at every byte of the request, at none of it too
+            crowd.join(1, request[: count % len(request)])
+        half = list(crowd.peers)
+        answering = crowd.join_websockets(330)
+        silent = crowd.join_websockets(150)
+        stuck = crowd.join_websockets(20, receive_buffer=4096)
+        crowd.stop_reading(stuck)
+        for peer in stuck:
+            peer.sock.settimeout(DEADLINE)
+            peer.sock.sendall(long_message)
+            # Its echo has begun, and cannot end.
+            assert peer.sock.recv(1, socket.MSG_PEEK) == b"\x82"
+            peer.sock.setblocking(False)
+        for peer in answering:
+            peer.send(frame(TEXT, "here"))
+        crowd.wait_until(lambda peer: peer.received == b"\x81\x04here", answering)
+        server.process.send_signal(signal.SIGTERM)
+        crowd.wait_until(lambda peer: len(peer.received) >= 6 + len(going_away), answering)
+        for peer in answering:
+            peer.send(close_frame(1001))
+        crowd.wait_until(lambda peer: peer.ended, half + answering + silent)
+        server.stop(number=0)
+        crowd.start_reading(stuck)
+        crowd.wait_until(lambda peer: peer.ended, stuck)
+        for peers, answer in [
+            (half, b""),
+            (answering, b"\x81\x04here" + going_away),
+            (silent, going_away),
+        ]:
+            assert {(bytes(peer.received), peer.ended) for peer in peers} == {(answer, "end")}
+        # Part of a frame, and nothing behind it that would be taken for its rest.
+        echo = b"\x82\x7f" + (5 << 20).to_bytes(8) + bytes(5 << 20)
+        assert all(len(peer.received) < len(echo) for peer in stuck)
+        assert all(echo.startswith(peer.received) for peer in stuck)
+    ends = [line.partition(" closed: ")[2].partition(", after ")[0] for line in server.stderr.lines]
+    assert ends == ["1001 (going away), ended by the server"] * 500
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -188,6 +237,27 @@ def test_every_message_that_was_answered_is_answered_whole(server, number):
         server.stop(number=0)
         (line,) = server.stderr.lines
         assert f" out {seen} messages " in line
+
+
+@signals
+@pytest.mark.parametrize("cut", [1, 4, 8, 9, 500])
+def test_a_message_that_was_begun_takes_nothing_from_those_before_it(server, number, cut):
+    """A signal in the middle of a message: the echoes before it come whole, of it comes nothing."""
+    whole, begun = frame(TEXT, "x" * 1000), frame(BINARY, bytes(1000))
+    with open_websocket(server) as client:
+        # One segment, so that the server has it all when it answers the first frame.
+        client.send(frame(PING, "here"), whole, whole, begun[:cut])
+        assert client.read_frame() == Frame(PONG, b"here")
+        server.process.send_signal(number)
+        for _ in range(2):
+            assert client.read_frame() == Frame(TEXT, b"x" * 1000)
+        assert client.read_frame() == GOING_AWAY
+        client.send(begun[cut:], close_frame(1001))
+        client.read_end()
+        client.sock.close()
+        server.stop(number=0)
+    (line,) = server.stderr.lines
+    assert " out 2 messages " in line
 
 
 @signals

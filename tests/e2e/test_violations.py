@@ -1,6 +1,9 @@
 """Each rule of RFC 6455, sections 5 to 8, that a peer can break, on raw sockets."""
 
+import random
 import re
+import selectors
+from functools import cache
 
 import pytest
 
@@ -13,99 +16,13 @@ from tests.e2e.raw_client import (
     TEXT,
     Frame,
     close_frame,
-    close_payload,
     frame,
     frame_header,
     mask,
     open_websocket,
 )
-
-START = frame(TEXT, "start", fin=False)
-
-MAY_NOT_BE_SENT = [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
-
-NOT_UTF_8 = {
-    "a continuation byte": b"\x80",
-    "an incomplete character": b"\xe2\x82",
-    "a surrogate": b"\xed\xa0\x80",
-    "above U+10FFFF": b"\xf4\x90\x80\x80",
-    "an overlong encoding": b"\xc0\xaf",
-    "a byte that never occurs": b"ok\xff",
-}
-
-PROTOCOL_ERRORS = {
-    "unmasked text": frame(TEXT, "hello", key=None),
-    "unmasked empty text": frame(TEXT, key=None),
-    "unmasked long binary": frame(BINARY, bytes(126), key=None),
-    "unmasked ping": frame(PING, "hello", key=None),
-    "unmasked pong": frame(PONG, key=None),
-    "unmasked close": frame(CLOSE, close_payload(1000), key=None),
-    "unmasked continuation": START + frame(CONTINUATION, "x", key=None),
-    **{
-        f"reserved bits {rsv:03b} on opcode {opcode}": frame(opcode, "x" * 2, rsv=rsv)
-        for rsv in (1, 2, 4, 7)
-        for opcode in (TEXT, BINARY, PING, PONG)
-    },
-    "a reserved bit on a close": frame(CLOSE, close_payload(1000), rsv=4),
-    "a reserved bit on a first fragment": frame(TEXT, "x", rsv=4, fin=False),
-    "a reserved bit on a continuation": START + frame(CONTINUATION, "x", rsv=4),
-    "a reserved bit on a long frame": frame(BINARY, bytes(70_000), rsv=1),
-    **{f"opcode {opcode}": frame(opcode) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
-    "opcode 3 with a payload": frame(3, "hello"),
-    "opcode 11 with a payload": frame(11, "hello"),
-    "opcode 3 in a fragmented message": START + frame(3),
-    "opcode 15 in a fragmented message": START + frame(15),
-    **{f"fragmented control {opcode}": frame(opcode, fin=False) for opcode in (CLOSE, PING, PONG)},
-    "fragmented ping in a message": START + frame(PING, "x", fin=False),
-    **{f"long control {opcode}": frame(opcode, bytes(126)) for opcode in (PING, PONG)},
-    "long close": frame(CLOSE, close_payload(1000, b"x" * 124)),
-    "very long ping": frame(PING, bytes(65536)),
-    "ping with a 16-bit length": frame(PING, "x", size=2),
-    "ping with a 64-bit length": frame(PING, "x", size=8),
-    "a continuation of nothing": frame(CONTINUATION, "x"),
-    "a first continuation of nothing": frame(CONTINUATION, fin=False),
-    "a text in a text": START + frame(TEXT, "new"),
-    "a binary in a text": START + frame(BINARY, "new"),
-    "a fragmented text in a text": START + frame(TEXT, "new", fin=False),
-    "an empty text in a binary": frame(BINARY, "start", fin=False) + frame(TEXT),
-    "a text after a continuation": START + frame(CONTINUATION, fin=False) + frame(TEXT, "new"),
-    **{
-        f"length {length} in {size} bytes": frame(BINARY, bytes(length), size=size)
-        for length, size in [(0, 2), (1, 2), (125, 2), (0, 8), (125, 8), (126, 8), (65535, 8)]
-    },
-    "non-minimal length of a continuation": START + frame(CONTINUATION, "x", size=2),
-    **{
-        f"length 2**63 + {more}": frame_header(BINARY, 2**63 + more)
-        for more in (0, 1, 126, 2**63 - 1)
-    },
-    "a close payload of one byte": frame(CLOSE, b"\x03"),
-    **{f"close code {code}": close_frame(code) for code in MAY_NOT_BE_SENT},
-    "close code 1005 with a reason": close_frame(1005, b"bye"),
-    "a close in a message with code 1006": START + close_frame(1006),
-}
-
-INVALID_PAYLOADS = {
-    **{f"text that is {name}": frame(TEXT, payload) for name, payload in NOT_UTF_8.items()},
-    **{
-        f"long text that ends in {name}": frame(TEXT, b"x" * 300 + payload)
-        for name, payload in NOT_UTF_8.items()
-    },
-    **{
-        f"fragmented text that is {name}": START + frame(CONTINUATION, payload)
-        for name, payload in NOT_UTF_8.items()
-    },
-    "a character without its end": frame(TEXT, b"\xe2\x82", fin=False) + frame(CONTINUATION),
-    **{
-        f"a close reason that is {name}": close_frame(1000, payload)
-        for name, payload in NOT_UTF_8.items()
-    },
-    "a close reason cut in a character": close_frame(1000, "€".encode() * 40 + b"\xe2\x82"),
-}
-
-VIOLATIONS = [
-    *(pytest.param(data, 1002, id=name) for name, data in PROTOCOL_ERRORS.items()),
-    *(pytest.param(data, 1007, id=name) for name, data in INVALID_PAYLOADS.items()),
-]
+from tests.e2e.server_process import DEADLINE
+from tests.e2e.violations import START, VIOLATIONS
 
 
 @pytest.mark.parametrize(("data", "code"), VIOLATIONS)
@@ -122,6 +39,60 @@ def test_a_violation_in_single_bytes(echo_server, data, code):
         client.send_each_byte(data[:400])
         client.send(data[400:])
         assert client.read_close() == code
+
+
+@cache
+def traffic():
+    """1 MiB and more of valid frames, and the bytes of the answers to them."""
+    rng = random.Random(1)
+    sent, answers = [], []
+    for _ in range(4):
+        for size in (0, 1, 125, 126, 127, 1000, 65535, 65536):
+            binary, text = rng.randbytes(size), ("né€😀".encode() * size)[: size // 10 * 10]
+            sent += [frame(BINARY, binary), frame(PONG), frame(PING, text[:120])]
+            sent += [frame(TEXT, text[:-5], fin=False), frame(PING, "between")]
+            sent += [frame(CONTINUATION, fin=False), frame(CONTINUATION, text[-5:])]
+            answered = (BINARY, binary), (PONG, text[:120]), (PONG, b"between"), (TEXT, text)
+            answers += [frame(opcode, payload, key=None) for opcode, payload in answered]
+    return b"".join(sent), b"".join(answers)
+
+
+def exchange(client, data):
+    """Send bytes, reading meanwhile and then on to the end of the stream; what was read."""
+    received = bytearray()
+    rest = memoryview(data)
+    both = selectors.EVENT_READ | selectors.EVENT_WRITE
+    with selectors.DefaultSelector() as selector:
+        selector.register(client.sock, both)
+        client.sock.setblocking(False)
+        while True:
+            ((_, events),) = selector.select(DEADLINE)
+            if events & selectors.EVENT_READ:
+                piece = client.sock.recv(1 << 20)
+                if not piece:
+                    assert not rest, "the end came before all was sent"
+                    return bytes(received)
+                received += piece
+            if events & selectors.EVENT_WRITE:
+                rest = rest[client.sock.send(rest) :]
+                if not rest:
+                    selector.modify(client.sock, selectors.EVENT_READ)
+
+
+@pytest.mark.parametrize(("data", "code"), VIOLATIONS)
+def test_a_violation_behind_a_mebibyte_of_messages(echo_server, data, code):
+    """All that was promised comes back byte for byte, then the close frame."""
+    before, answers = traffic()
+    assert len(before) > 1 << 20
+    with open_websocket(echo_server) as client:
+        received = exchange(client, before + data)
+    same = received.startswith(answers)
+    assert same
+    first, length, *payload = received[len(answers) :]
+    assert (first, length) == (0x80 | CLOSE, len(payload))
+    assert int.from_bytes(payload[:2]) == code
+    assert bytes(payload[2:]).decode()
+    assert client.log_line().startswith(f"closed: {code} (")
 
 
 @pytest.mark.parametrize(("data", "code"), VIOLATIONS)

@@ -228,6 +228,7 @@ def serve(pair):
         blocking=False,
         received=b"",
         max_message_size=1 << 24,
+        deflate=None,
         **limits,
     ):
         sock, peer = pair(kind, blocking=blocking)
@@ -239,6 +240,7 @@ def serve(pair):
                     peer="x:1",
                     limits=Limits(max_message_size=max_message_size, **limits),
                     budget=ReceiveBudget(max_message_size),
+                    deflate=deflate,
                     received=received,
                 )
             )

@@ -50,6 +50,15 @@ def test_the_oldest_is_forgotten():
     assert [name in registry for name in "abc"] == [False, True, True]
 
 
+def test_an_id_is_taken_from_the_moment_it_is_reserved():
+    registry = Registry()
+    registry.reserve("one")
+    assert "one" in registry
+    assert registry.find("one") is None
+    registry.cancel("one")
+    assert "one" not in registry
+
+
 def test_the_record_of_an_open_one_is_of_now():
     registry = Registry()
     one = connection("one")

@@ -19,10 +19,8 @@ from echo.protocol.deflate import (
     Inflater,
 )
 from echo.protocol.errors import InvalidPayload
-from tests.protocol.wire import MODEST
+from tests.protocol.wire import FORGETFUL, KEEPING, MODEST
 
-FORGETFUL = DeflateParameters(server_no_context_takeover=True, client_no_context_takeover=True)
-KEEPING = DeflateParameters(server_no_context_takeover=False, client_no_context_takeover=False)
 PLENTY = 1 << 24
 
 #: Section 7.2.3, each with a context that is new.
@@ -201,11 +199,11 @@ def test_what_did_not_become_shorter_is_sent_unless_it_went_into_a_context():
 
 @pytest.mark.parametrize("limit", [0, 1, 4999, 100_000])
 def test_inflation_stops_one_byte_behind_the_limit(limit):
-    bomb = deflate(bytes(1 << 20))
+    bomb = deflate(bytes(1 << 19))
     assert len(bomb) < INFLATE_STEP
     inflater = Inflater(FORGETFUL)
     assert len(inflater.inflate(bomb, limit)) == limit + 1
-    assert inflater.work <= limit + 1 + 1024
+    assert inflater.work <= limit + 1 + 1024 + 8 * len(bomb)
 
 
 def test_streams_that_end_count_as_work():
@@ -269,3 +267,10 @@ def test_without_context_takeover_nothing_is_kept():
         inflate(inflater, deflate(message, deflater=deflater))
     assert inflater._decompressor is None
     assert deflater._compressor is None
+
+
+def test_behind_a_stream_that_ended_an_empty_payload_is_no_message():
+    inflater = Inflater(KEEPING)
+    assert inflate(inflater, bytes.fromhex("f3 48 cd c9 c9 07 00")) == b"Hello"
+    with pytest.raises(InvalidPayload, match="not DEFLATE"):
+        inflate(inflater, b"")

@@ -40,11 +40,11 @@ TAKEN = {
         "; server_max_window_bits=10",
     ),
     "; client_max_window_bits": (
-        f"{NO_CONTEXT}; client_max_window_bits=15",
+        NO_CONTEXT,
         "; client_max_window_bits=12",
     ),
     "; client_max_window_bits=15": (
-        f"{NO_CONTEXT}; client_max_window_bits=15",
+        NO_CONTEXT,
         "; client_max_window_bits=12",
     ),
     "; client_max_window_bits=8": (

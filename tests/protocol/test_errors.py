@@ -9,6 +9,7 @@ from echo.protocol import errors
 from echo.protocol.errors import (
     BadRequest,
     CannotUpgrade,
+    Cause,
     ClosedByPeer,
     ClosedByServer,
     ConnectionClosed,
@@ -46,7 +47,6 @@ VIOLATIONS = [
 ENDS = [
     (ClosedByPeer, "peer"),
     (ClosedByServer, "server"),
-    (ConnectionFailed, "server"),
 ]
 
 
@@ -67,7 +67,11 @@ def drawn_tree() -> dict[str, tuple[str, str]]:
 
 def test_the_drawn_tree_is_the_tree():
     classes = [c for _, c in inspect.getmembers(errors, inspect.isclass)]
-    own = {c.__name__: c.__bases__[0].__name__ for c in classes if c.__module__ == errors.__name__}
+    own = {
+        c.__name__: c.__bases__[0].__name__
+        for c in classes
+        if c.__module__ == errors.__name__ and issubclass(c, Exception)
+    }
     assert {name: parent for name, (parent, _) in drawn_tree().items()} == own
 
 
@@ -139,6 +143,29 @@ def test_end_has_code_reason_and_who_began(error, initiator):
 def test_end_in_one_line(error, initiator):
     assert str(error(4000, "enough")) == f"4000 (enough), ended by the {initiator}"
     assert str(error(1000)) == f"1000, ended by the {initiator}"
+
+
+@pytest.mark.parametrize(("violation", "code"), VIOLATIONS)
+def test_a_failure_has_code_reason_and_cause_of_its_violation(violation, code):
+    end = ConnectionFailed(violation("why"))
+    assert (end.code, end.reason, end.initiator) == (code, "why", "server")
+    assert end.cause is violation.cause
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "initiator"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), Cause.RESET, "peer"),
+        (BrokenPipeError(32, "Broken pipe"), Cause.RESET, "peer"),
+        (TimeoutError("nothing happened for 30 s"), Cause.WRITE_TIMEOUT, "server"),
+        (TimeoutError(110, "Connection timed out"), Cause.NETWORK_ERROR, "peer"),
+        (OSError(113, "No route to host"), Cause.NETWORK_ERROR, "peer"),
+    ],
+)
+def test_what_an_error_of_the_socket_means(error, cause, initiator):
+    end = ConnectionLost.after(error)
+    assert (end.code, end.cause, end.initiator) == (1006, cause, initiator)
+    assert end.reason == error.strerror or str(error)
 
 
 def test_end_has_no_reason_unless_given():

@@ -15,8 +15,7 @@ GOOD = {
     "x;a;a": [ExtensionOffer("x", (Parameter("a"), Parameter("a")))],
     "x ; a = 1 ; b=2": [ExtensionOffer("x", (Parameter("a", "1"), Parameter("b", "2")))],
     'x; a="1"': [ExtensionOffer("x", (Parameter("a", "1", quoted=True),))],
-    'x; a="1, y; b"': [ExtensionOffer("x", (Parameter("a", "1, y; b", quoted=True),))],
-    r'x; a="\"\\\1"': [ExtensionOffer("x", (Parameter("a", r'"\1', quoted=True),))],
+    r'x; a="1\2"': [ExtensionOffer("x", (Parameter("a", "12", quoted=True),))],
     'x; a=""': [ExtensionOffer("x", (Parameter("a", "", quoted=True),))],
     "permessage-deflate; client_max_window_bits": [
         ExtensionOffer("permessage-deflate", (Parameter("client_max_window_bits"),))
@@ -44,6 +43,9 @@ BAD = [
     'x; a="1" 2',
     'x; a="\\"',
     'x; a="\x01"',
+    'x; a="1, y; b"',
+    'x; a=" "',
+    r'x; a="\""',
     '"x"',
     "x/y",
     "x; a=\xe4",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.protocol import OPEN, SERVER, Protocol
 
@@ -158,6 +158,7 @@ def test_any_bytes_fail_with_nothing_but_a_violation(wire):
 
 @MODEST
 @given(spoilt_streams() | st.binary(max_size=60))
+@example(b"\x01\x80\x00\x00\x00\x80\x80~\x00")
 def test_what_passes_here_passes_websockets(wire):
     ours = outcome([wire])
     theirs, failure = seen_by_websockets(wire)

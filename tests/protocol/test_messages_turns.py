@@ -156,7 +156,22 @@ def parsers(limit, count=2, longest=1000):
 
 
 def give(parser, data):
-    return flat(turns(parser, data))
+    """The events of the bytes, all dealt with."""
+    events = flat(turns(parser, data))
+    parser.give_back()
+    return events
+
+
+def test_a_message_in_pieces_is_counted_until_it_is_dealt_with():
+    budget, (parser, _) = parsers(1000)
+    flat(turns(parser, frame(BINARY, b"x" * 400, fin=False) + frame(CONTINUATION, b"x" * 100)))
+    assert (budget.used, parser.held) == (500, 500)
+    flat(turns(parser, frame(BINARY, b"y" * 300, fin=False)))
+    assert budget.used == 800
+    parser.give_back()
+    assert (budget.used, parser.held) == (300, 0)
+    parser.discard()
+    assert budget.used == 0
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])

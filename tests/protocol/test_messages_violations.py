@@ -255,3 +255,17 @@ def test_control_frames_are_not_measured_by_the_limit(control):
 def test_reason_for_a_big_message_names_the_limit():
     (result,) = outcomes(frame(BINARY, sample(BINARY, 200)), limit=199)
     assert "199 bytes" in result.failure[1]
+
+
+@pytest.mark.parametrize("second", [0x7D, 0x7E, 0x7F, 0x05, 0x00])
+def test_an_unmasked_frame_is_known_by_its_first_two_bytes(second):
+    parser = new_parser()
+    assert feed(parser, [bytes([0x82, second])]) == []
+    assert parser.failure.reason == "a client must mask its frames"
+
+
+@pytest.mark.parametrize("rsv", [0x40, 0x20, 0x10])
+def test_a_reserved_bit_is_known_by_the_first_two_bytes(rsv):
+    parser = new_parser()
+    assert feed(parser, [bytes([0x82 | rsv, 0xFF])]) == []
+    assert "reserved bit" in parser.failure.reason

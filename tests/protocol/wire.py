@@ -1,11 +1,13 @@
 """What the tests of the protocol share: lengths, frames made by hand, every way to cut a stream."""
 
 import os
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from hypothesis import HealthCheck, settings
 
+from echo.protocol.deflate import DeflateParameters, Inflater
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.messages import Event, MessageParser
 from echo.protocol.partial_message import ReceiveBudget
@@ -16,6 +18,13 @@ LENGTHS = (0, 1, 125, 126, 127, 65535, 65536, 65537)
 
 #: The masking key of the examples in section 5.7.
 KEY = bytes.fromhex("37fa213d")
+
+#: The bits of section 5.2 in the first byte of a frame; RFC 7692 gives the first a meaning.
+RSV1, RSV2, RSV3 = 0x40, 0x20, 0x10
+
+#: What the extension may be agreed on: without context takeover, and with it.
+FORGETFUL = DeflateParameters(server_no_context_takeover=True, client_no_context_takeover=True)
+KEEPING = DeflateParameters(server_no_context_takeover=False, client_no_context_takeover=False)
 
 #: A limit that no test meets unless it wants to.
 LIMIT = 1 << 20
@@ -64,6 +73,30 @@ def frame(
     return header + key + (xor(payload, key) if key else payload)
 
 
+def deflate(message: bytes, level: int = 6) -> bytes:
+    """A message compressed by zlib, by itself (RFC 7692, section 7.2.1)."""
+    compressor = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def compressed(
+    opcode: int, payload: bytes, sizes: Sequence[int] = (), *, between: bytes = b""
+) -> bytes:
+    """A compressed message on the wire: fragments of these sizes and one with the rest.
+
+    ``between``: what stands behind each fragment but the last.
+    """
+    pieces, position = [], 0
+    for size in sizes:
+        pieces.append(payload[position : position + size])
+        position += size
+    pieces.append(payload[position:])
+    return between.join(
+        frame(0 if i else opcode, piece, fin=i == len(sizes), rsv=0 if i else RSV1)
+        for i, piece in enumerate(pieces)
+    )
+
+
 def sample(kind: Opcode, length: int) -> bytes:
     """A payload of that many bytes that no misplaced byte or turned key leaves as it is."""
     if kind is Opcode.TEXT:
@@ -92,9 +125,13 @@ def every_way(stream: bytes) -> Iterator[list[bytes]]:
         yield [stream[:cut], stream[cut:]]
 
 
-def new_parser(limit: int = LIMIT) -> MessageParser:
-    """A parser with memory for one message of the largest size."""
-    return MessageParser(limit, ReceiveBudget(limit))
+def new_parser(limit: int = LIMIT, agreed: DeflateParameters | None = None) -> MessageParser:
+    """A parser with memory for one message of the largest size.
+
+    ``agreed``: what was negotiated for compressed messages; None for no extension.
+    """
+    inflater = None if agreed is None else Inflater(agreed)
+    return MessageParser(limit, ReceiveBudget(limit), inflater)
 
 
 def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:
@@ -104,26 +141,32 @@ def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:
         size = len(piece)
         buffer = bytearray(piece + _RUBBISH)
         events += parser.feed(buffer, size)
+        parser.give_back()
         while parser.more:
             events += parser.feed(b"", 0)
+            parser.give_back()
         buffer[:] = b"\xff" * len(buffer)
     return events
 
 
-def outcome(pieces: Iterable[bytes], limit: int = LIMIT) -> Outcome:
+def outcome(
+    pieces: Iterable[bytes], limit: int = LIMIT, agreed: DeflateParameters | None = None
+) -> Outcome:
     """What these pieces come to, for a new parser."""
-    parser = new_parser(limit)
+    parser = new_parser(limit, agreed)
     events = feed(parser, pieces)
     if parser.failure is None:
         return Outcome(events, None, parser.idle)
     return Outcome(events, (type(parser.failure), parser.failure.reason), None)
 
 
-def outcomes(stream: bytes, limit: int = LIMIT) -> list[Outcome]:
+def outcomes(
+    stream: bytes, limit: int = LIMIT, agreed: DeflateParameters | None = None
+) -> list[Outcome]:
     """The distinct outcomes of every way to cut the stream; there should be one."""
     distinct: list[Outcome] = []
     for pieces in every_way(stream):
-        result = outcome(pieces, limit)
+        result = outcome(pieces, limit, agreed)
         if result not in distinct:
             distinct.append(result)
     return distinct

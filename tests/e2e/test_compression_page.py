@@ -1,0 +1,46 @@
+"""permessage-deflate with a real browser: the page shows what was negotiated."""
+
+import shutil
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+DEADLINE = 30_000  # milliseconds
+
+#: What the browser says was agreed on, for each value of --compression.
+SHOWN = {
+    "off": None,
+    "no-context": "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+    "on": "permessage-deflate",
+}
+
+MESSAGE = "The same again and again. " * 200
+
+
+@pytest.mark.parametrize("compression", SHOWN)
+def test_the_page_shows_the_extension_and_gets_its_messages_back(start_server, compression):
+    server = start_server("--quiet", "--compression", compression)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page()
+        page.set_default_timeout(DEADLINE)
+        expect.set_options(timeout=DEADLINE)
+        page.goto(f"{server.url}/ws/echo_display")
+        expect(page.locator("#state")).to_have_attribute("data-state", "connected")
+        shown = page.locator("#extensions")
+        if SHOWN[compression] is None:
+            expect(shown).to_be_hidden()
+            expect(shown).to_be_empty()
+        else:
+            expect(shown).to_be_visible()
+            expect(shown).to_contain_text(SHOWN[compression])
+        for number in range(1, 4):
+            page.locator("#message").fill(MESSAGE)
+            page.locator("#message").press("Enter")
+            echoes = page.locator('#log > [data-direction="received"]')
+            expect(echoes).to_have_count(number)
+            expect(echoes.last.locator(".size")).to_contain_text("5,200 bytes")
+        expect(page.locator("#log .problem")).to_have_count(0)
+        browser.close()
