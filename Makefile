@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: run test fuzz lint format bench bench-quick clean
+.PHONY: run test fuzz lint format bench bench-quick soak clean
 
 run: $(VENV)/run ## Start the server on port 8000.
 	$(BIN)/python server.py
@@ -26,6 +26,9 @@ bench: $(VENV)/run ## Measure this service beside others, about ten minutes; wri
 
 bench-quick: $(VENV)/run ## The main loads, about two minutes; prints the summary.
 	$(BIN)/python bench/run.py --quick
+
+soak: $(VENV)/run ## Clients of all kinds for MINUTES, ten by default; writes bench/SOAK.md.
+	$(BIN)/python bench/soak.py --minutes $(or $(MINUTES),10)
 
 lint: $(VENV)/test ## Style, types, and which file may import which.
 	$(BIN)/ruff format --check .

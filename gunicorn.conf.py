@@ -1,6 +1,13 @@
 """gunicorn's settings. The service has its own from the environment: see echo/settings.py."""
 
+import os
 from math import ceil
+
+from echo import metrics_files
+
+if os.environ.get("ECHO_METRICS") == "on" and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    # Before the library that counts is imported, which looks for the directory then.
+    metrics_files.prepare()
 
 from echo.worker import EchoWorker
 
@@ -22,3 +29,14 @@ logger_class = "echo.worker.PlainLogger"
 loglevel = "warning"
 control_socket_disable = True
 when_ready = EchoWorker.announce
+
+
+def on_starting(_: object) -> None:
+    """Empty the directory by which the workers share their figures."""
+    if metrics_files.directory() is not None:
+        metrics_files.prepare()
+
+
+def child_exit(_: object, worker: EchoWorker) -> None:
+    """Take a worker that has ended out of what is counted of those that live."""
+    metrics_files.forget(worker.pid)

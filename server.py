@@ -15,7 +15,7 @@ from flask import Flask
 
 from echo.app import create_app
 from echo.logs import LogQueue, MessageLog, SilentMessageLog
-from echo.service import announcement, nowhere, service
+from echo.service import nowhere, service
 from echo.settings import Settings, add_options
 
 
@@ -37,13 +37,13 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
     with service(settings, (settings.host, settings.port), settings.certificate()) as (
         server,
-        output,
+        logs,
     ):
         try:
             server.start()
         except OSError as error:
             raise _cannot_listen(settings, error) from error
-        server.serve_until_signal(lambda: [*map(output.write, announcement(server.url))])
+        server.serve_until_signal(lambda: logs.started(server.url))
 
 
 def _serve_by_workers(settings: Settings) -> NoReturn:

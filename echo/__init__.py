@@ -11,6 +11,9 @@ Top: the service
     settings.py     Settings: every option
     forwarded.py    TrustedProxies: who asks, as the proxies in front say
     records.py      the records of connections that several processes share, in Redis
+    metrics.py      Metrics: the figures for Prometheus at /metrics
+    metrics_files.py  the directory by which several processes share them
+    log_formats.py  all logs together, as text or as JSON
     logs.py         the message log and the access log, written by a thread
 
 Middle, ``net``: gevent's sockets
@@ -23,6 +26,7 @@ Middle, ``net``: gevent's sockets
     registry.py     connections by their ids, and the records of the last that ended
     tls_channel.py  TLSChannel: a Channel whose bytes are encrypted
     certificate.py  Certificate: what TLS needs, read anew when it changes
+    watcher.py      what the server tells: entries of the log, and to a Watcher
     channel.py      bytes in and out of one socket; the only file that parks greenlets in the hub
     limits.py       Limits: what a peer may take
 
@@ -36,6 +40,7 @@ Ground, ``protocol``: RFC 6455 without I/O
     handshake.py    the opening handshake: section 4
     http_head.py    the head of an HTTP request: RFC 9112
     frames.py       frames and close payloads as values: section 5.2
+    tally.py        messages in and out, counted at the price of an addition
     errors.py       every exception, with its close code or HTTP status
     rfc6455.py      the numbers
 """

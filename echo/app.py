@@ -12,7 +12,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from echo.forwarded import TrustedProxies
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
-from echo.net.http_handler import REFUSAL
+from echo.metrics import Metrics
+from echo.net.http_handler import REFUSAL, REFUSAL_CLASS
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
@@ -38,11 +39,13 @@ def create_app(
     message_log: MessageLog,
     registry: Registry | None = None,
     records: LocalRecords | None = None,
+    metrics: Metrics | None = None,
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
     ``message_log`` gets every message that arrives; ``registry`` is the one of the server that the
-    application is for; ``records`` are those of all processes.
+    application is for; ``records`` are those of all processes; ``metrics``: what /metrics shows,
+    None for no such route.
     """
     app = Flask(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
@@ -54,6 +57,8 @@ def create_app(
     app.add_url_rule("/", "index", _index)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/readyz", "readyz", _readyz)
+    if metrics is not None:
+        app.add_url_rule("/metrics", "metrics", metrics.page)
     app.url_map.merge_slashes = False
     for endpoint in ("ws.echo_message", "ws.inspect_message"):
         for rule in app.url_map.iter_rules(endpoint):
@@ -103,6 +108,7 @@ def _plain_text(status: int, reason: str) -> Response:
 def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
     """Section 4.2.2 of RFC 6455: an HTTP response with an appropriate error code."""
     reason = str(error)
+    request.environ[REFUSAL_CLASS] = type(error).__name__
     if isinstance(error, UpgradeRequired):
         page = url_for("ws.echo_display", _external=True)
         reason = f"{reason} To try it in a browser, open {page}"

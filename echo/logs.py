@@ -45,21 +45,39 @@ def escape(text: str) -> str:
     return _UNSAFE.sub(lambda unsafe: ascii(unsafe[0])[1:-1], text)
 
 
+def text_dropped_line(count: int) -> str:
+    """The line in the place of entries that were dropped."""
+    return f"({count} log lines dropped: the output was too slow)"
+
+
 class LogQueue:
     """A bounded queue of log entries, and the thread that writes each as a line.
 
     ``put`` may be called from any greenlet or thread.
+
+    Attributes:
+        dropped: entries that were dropped since the start.
     """
 
-    def __init__(self, stream: TextIO, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        dropped_line: Callable[[int], str] = text_dropped_line,
+        *,
+        shared: bool = False,
+    ) -> None:
         """``stream`` must have a file descriptor; nothing else should write to it, but with
         ``shared`` the LogQueues of other processes.
+
+        ``dropped_line`` makes the line that says how many entries were dropped.
         """
+        self.dropped = 0
+        self._dropped_line = dropped_line
         self._descriptor = stream.fileno()
         self._shared = shared
         self._encoding = stream.encoding
         self._entries: deque[tuple[Callable[..., str], tuple[object, ...]]] = deque()
-        self._dropped = 0
+        self._reported = 0
         self._closing = False
         self._idle = True
         self._wake = Event()
@@ -72,7 +90,7 @@ class LogQueue:
         The thread makes the line, as ``make_line(*values)``, and escapes it.
         """
         if len(self._entries) >= QUEUE_ENTRIES:
-            self._dropped += 1
+            self.dropped += 1
             return
         self._entries.append((make_line, values))
         if self._idle:
@@ -106,9 +124,10 @@ class LogQueue:
         for _ in range(len(self._entries)):
             make_line, values = self._entries.popleft()
             lines.append(escape(make_line(*values)))
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            lines.append(f"({dropped} log lines dropped: the output was too slow)")
+        dropped = self.dropped
+        if dropped > self._reported:
+            lines.append(self._dropped_line(dropped - self._reported))
+            self._reported = dropped
         if lines:
             lines.append("")
             data = "\n".join(lines).encode(self._encoding, "backslashreplace")
@@ -130,7 +149,10 @@ class LogQueue:
             try:
                 data = data[os.write(self._descriptor, data) :]
             except BlockingIOError:
-                select.select((), (self._descriptor,), ())
+                # Unlike select() this has no bound on descriptors.
+                room = select.poll()
+                room.register(self._descriptor, select.POLLOUT)
+                room.poll()
             except OSError:
                 return
 
@@ -141,8 +163,8 @@ class LineLog:
     def __init__(self, queue: LogQueue) -> None:
         self._put = queue.put
 
-    def write(self, line: str) -> None:
-        """Log one line; its line break is added. Never blocks."""
+    def write(self, line: object) -> None:
+        """Log one line, the ``str`` of what is given; its line break is added. Never blocks."""
         self._put(str, line)
 
 

@@ -17,8 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from echo.logs import LineLog
 from echo.net.registry import ConnectionRecord
+from echo.net.watcher import LogWriter, Notice
 
 #: What the names of the records in Redis begin with; their ids follow.
 PREFIX: Final = "echo:connection:"
@@ -80,7 +80,7 @@ class RedisRecords(LocalRecords):
 
     unknown = "No process knows a connection of that id, or it was forgotten."
 
-    def __init__(self, url: str, log: LineLog) -> None:
+    def __init__(self, url: str, log: LogWriter) -> None:
         """Nothing is asked of Redis before there is something to write or to find.
 
         Raises ValueError when ``url`` is not one of Redis. ``log`` gets a line a minute at most.
@@ -162,7 +162,8 @@ class RedisRecords(LocalRecords):
         if self.dropped > reported and now - at >= _SILENCE:
             self._reported = (self.dropped, now)
             count = self.dropped - reported
-            self._log.write(f"records of connections dropped, as Redis took none: {count}{reason}")
+            text = f"records of connections dropped, as Redis took none: {count}{reason}"
+            self._log.write(Notice(text))
 
 
 def check_redis_url(url: str) -> None:

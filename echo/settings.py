@@ -287,6 +287,20 @@ class Settings:
     quiet: bool = _option(
         False, "--quiet", "ECHO_QUIET", bool, "Do not print the messages that arrive."
     )
+    log_format: str = _option(
+        "text",
+        "--log-format",
+        "ECHO_LOG_FORMAT",
+        click.Choice(["text", "json"]),
+        "Of all logs: text for people, or json for programs, one object a line.",
+    )
+    metrics: str = _option(
+        "off",
+        "--metrics",
+        "ECHO_METRICS",
+        click.Choice(["off", "on"]),
+        "Figures for Prometheus at /metrics; on shows them to whoever reaches the port.",
+    )
 
     @classmethod
     def from_context(cls, context: click.Context) -> Self:

@@ -19,9 +19,10 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventWorker
 
+from echo.log_formats import FORMATS
 from echo.net.certificate import Certificate
 from echo.net.http_server import HTTPServer, local_url
-from echo.service import announcement, service
+from echo.service import service
 from echo.settings import Settings
 
 #: Seconds between two signs of life; gunicorn kills a worker that gives none for its ``timeout``.
@@ -87,7 +88,7 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
             local_url, host=cls.settings.host, port=address[1], tls=cls.certificate is not None
         )
         with suppress(OSError):
-            click.echo("\n".join(announcement(url)))
+            click.echo("\n".join(FORMATS[cls.settings.log_format].announcement(url)))
 
     def patch(self) -> None:
         """Patch nothing: the logs are written by threads, and no greenlet blocks."""

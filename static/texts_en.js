@@ -134,6 +134,7 @@ export default {
       "peer-close": "the server got the browser’s close frame and answered it",
       "server-close": "the server says that it closed first",
       shutdown: "the server says that it was shutting down",
+      "internal-error": "the server says that something went wrong inside it",
       "ping-timeout": "the server says that its ping got no answer",
       violation: "the server says that the browser broke a rule of the protocol",
       limit: "the server says that one of its limits was reached",

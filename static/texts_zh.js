@@ -127,6 +127,7 @@ export default {
       "peer-close": "服务端收到了浏览器的关闭帧并作了回答",
       "server-close": "服务端说是它先关闭的",
       shutdown: "服务端说它正在停止",
+      "internal-error": "服务端说其内部出错了",
       "ping-timeout": "服务端说它的 ping 没有得到回答",
       violation: "服务端说浏览器违反了协议的规则",
       limit: "服务端说达到了它的某个上限",

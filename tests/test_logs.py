@@ -1,6 +1,8 @@
 """The logs, on real pipes and with real threads."""
 
+import fcntl
 import os
+import resource
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -259,6 +261,21 @@ def test_output_that_does_not_block_loses_nothing(pipe, queue):
     for i in range(1000):
         queue.put(str, i)
     assert pipe.lines(1001) == [TOO_LONG, *(str(i) for i in range(1000))]
+
+
+def test_output_with_a_high_descriptor_is_waited_for_too(make_pipe, make_queue):
+    """select() takes no descriptor of 1,024 and more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    pipe = make_pipe()
+    high = fcntl.fcntl(pipe.stream.fileno(), fcntl.F_DUPFD_CLOEXEC, 1500)
+    pipe.stream.close()
+    pipe.stream = open(high, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    os.set_blocking(high, False)
+    queue = make_queue(pipe)
+    get_stuck(pipe, queue)
+    queue.put(str, "next")
+    assert pipe.lines(2) == [TOO_LONG, "next"]
 
 
 def test_long_line_is_written_whole(pipe, queue):

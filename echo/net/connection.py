@@ -23,6 +23,7 @@ from echo.protocol.frames import Close, Frame, serialize_header
 from echo.protocol.messages import BINARY, TEXT, Event, MessageParser
 from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, RSV1, CloseCode, Opcode
+from echo.protocol.tally import round_trips, tally_of
 
 #: Seconds for the closing handshake of a connection whose greenlet is killed.
 _KILLED_CLOSE_TIMEOUT: Final = 1.0
@@ -71,12 +72,16 @@ class Connection:
         "_close_request",
         "_deflater",
         "_events",
+        "_kind",
         "_limits",
         "_parser",
         "_ping",
         "_ping_request",
         "_queue",
         "_queued",
+        "_short_headers",
+        "_tallied",
+        "_tally",
         "began",
         "bytes_in",
         "bytes_out",
@@ -126,6 +131,12 @@ class Connection:
         self._ping = (b"", 0.0)
         self._queue: list[bytes] = []
         self._queued = 0
+        # The kind of the last message that was written, its headers, where its kind is counted,
+        # and how many messages are.
+        self._kind = TEXT
+        self._short_headers = _SHORT_TEXT
+        self._tally = tally_of(TEXT)
+        self._tallied = 0
         self._deflater = None if deflate is None else deflate.deflater
         self._parser = self._make_parser(budget, None if deflate is None else deflate.inflater)
         self._events: Iterator[Event] = iter(())
@@ -153,12 +164,15 @@ class Connection:
         """
         if self.ended is not None:
             raise self.ended
+        if kind is not self._kind:
+            self._turn_to(kind)
         size = len(message)
         if self._deflater is not None and self._deflater.wants(size):
             header, message = self._deflate(self._deflater, kind, message)
+            tally_of(kind).sent_bytes += size - len(message)
             size = len(message)
         elif size < LENGTH_16:
-            header = (_SHORT_BINARY if kind is BINARY else _SHORT_TEXT)[size]
+            header = self._short_headers[size]
         else:
             header = serialize_header(kind, size)
         queue = self._queue
@@ -234,6 +248,9 @@ class Connection:
                 self._close(_internal_error())
         finally:
             self._channel.close()
+            if self.ended is not None:
+                # Its frames know this connection, which would be left to the collector.
+                self.ended.with_traceback(None).__context__ = None
         return error is not None and error is self.ended
 
     def abandon(self) -> None:
@@ -282,6 +299,7 @@ class Connection:
 
     def _flush(self) -> None:
         """Write what is queued."""
+        self._count()
         queue = self._queue
         self._queue = []
         self._queued = 0
@@ -289,6 +307,22 @@ class Connection:
             self.bytes_out += self._channel.send(queue, self._limits.write_timeout)
         except OSError as error:
             self._lose(ConnectionLost.after(error))
+
+    def _count(self) -> None:
+        """Count the messages of the queue, which are of one kind but for what _turn_to counted."""
+        tally = self._tally
+        tally.sent += self.messages_out - self._tallied
+        tally.sent_bytes += self._queued
+        self._tallied = self.messages_out
+
+    def _turn_to(self, kind: Opcode) -> None:
+        """Count what is queued, since messages of another kind come behind it."""
+        self._count()
+        self._kind = kind
+        self._short_headers = _SHORT_BINARY if kind is BINARY else _SHORT_TEXT
+        self._tally = tally_of(kind)
+        # What is queued by now will be counted again.
+        self._tally.sent_bytes -= self._queued
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
         """Do what a control frame asks for (section 5.5)."""
@@ -298,6 +332,7 @@ class Connection:
             sent, moment = self._ping
             if moment and payload == sent:
                 self.last_round_trip = monotonic() - moment
+                round_trips.add(round(self.last_round_trip * 1e6))
                 self._ping = (b"", 0.0)
         elif opcode is Opcode.CLOSE:
             # 5.5.1. A close frame is answered with one that has the same code
@@ -353,6 +388,8 @@ class Connection:
         Only the one who closes in good order waits for the peer's close frame. Returns how the
         connection ended.
         """
+        self._count()
+        self._queued = 0
         last = Frame(Opcode.CLOSE, close.serialize()).serialize()
         timeout = self._limits.close_timeout if timeout is None else timeout
         promised = bool(self._queue)

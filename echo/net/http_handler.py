@@ -19,6 +19,7 @@ from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
 
 from echo.net.channel import Interrupted, receive_buffer
+from echo.net.watcher import Answer, Notice
 from echo.protocol.errors import RequestError, RequestTimeout
 from echo.protocol.http_head import HeadParser, RequestHead
 
@@ -27,6 +28,8 @@ REFUSAL: Final = "echo.refusal"
 
 #: Where a request's environ has the scheme by which the client came, if a trusted proxy says it.
 SCHEME: Final = "echo.scheme"
+#: Where it may leave the name of the exception class, for those who count refusals.
+REFUSAL_CLASS: Final = "echo.refusal-class"
 
 #: Where a request's environ has its RequestHead.
 HEAD: Final = "echo.head"
@@ -84,7 +87,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             self.refuse(error)
         except SSLError as error:
             reason = (error.reason or "failed").replace("_", " ").lower()
-            self.server.log.write(f"{self.peer} TLS: {reason}")
+            self.server.log.write(Notice(f"{self.peer} TLS: {reason}"))
+            self.server.watcher.refused("TLS")
             self.channel.finish(LINGER)
         except (OSError, Interrupted):
             self.channel.close()
@@ -107,13 +111,19 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         )
         lines = [f"HTTP/1.1 {error.status}", *(f"{name}: {value}" for name, value in headers)]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
-        self.server.log.write(f'{self.peer} "{self._parser.line}" {error.status[:3]} {error}')
+        self.log_refusal(error)
         try:
             self.channel.send([head, reason], LINGER)
         except (OSError, RequestError):
             self.channel.close()
         else:
             self.channel.finish(LINGER)
+
+    def log_refusal(self, error: RequestError) -> None:
+        """One line for a request that is refused before it is one, or a connection."""
+        line = self._parser.line
+        self.server.log.write(Answer(self.peer, line, error.status[:3], str(error)))
+        self.server.watcher.refused(type(error).__name__)
 
     def _read_head(self, idle_timeout: float | None) -> RequestHead | None:
         """Wait for the head of a request; None at the end of the stream.
@@ -198,11 +208,10 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     def log_request(self) -> None:
         """One line for each request; pywsgi calls it when the request is done."""
-        self.server.log.write(self.format_request())
-
-    def format_request(self) -> str:
-        """The line of the access log."""
         status = (self._orig_status or "-").split()[0]
         environ = self.environ or {}
         peer = peer_of(environ) if environ else self.peer
-        return f'{peer} "{self.requestline}" {status} {environ.get(REFUSAL, "")}'.rstrip()
+        answer = Answer(peer, self.requestline, status, environ.get(REFUSAL, ""))
+        self.server.log.write(answer)
+        if answer.event == "refused":
+            self.server.watcher.refused(environ.get(REFUSAL_CLASS, status))

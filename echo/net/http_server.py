@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from socket import socket
 from time import monotonic
-from typing import Any, Final, Protocol, TextIO, cast
+from typing import Any, Final, TextIO, cast
 from wsgiref.types import WSGIApplication
 
 import gevent
@@ -25,6 +25,7 @@ from echo.net.limits import Limits
 from echo.net.registry import Registry
 from echo.net.tls_channel import TLSChannel
 from echo.net.upgrade import UpgradeHandler
+from echo.net.watcher import LogWriter, Notice, NoticeWriter, NoWatcher, TextWriter, Watcher
 from echo.protocol.errors import TooManyConnections
 from echo.protocol.partial_message import ReceiveBudget
 
@@ -53,13 +54,6 @@ _NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 gevent.config.track_greenlet_tree = False
 
 
-class LineWriter(Protocol):
-    """Where the server's log lines go."""
-
-    def write(self, line: str, /) -> object:
-        """Take one line, without its line break. Must not block."""
-
-
 def raise_descriptor_limit() -> int:
     """Let the process open as many files as it may; returns how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -82,6 +76,7 @@ class HTTPServer(WSGIServer):
         budget: the memory that all unfinished messages share.
         capacity: connections that are served at one time.
         registry: finds the WebSockets by their ids.
+        watcher: is told what becomes of connections.
     """
 
     handler_class = UpgradeHandler
@@ -90,33 +85,37 @@ class HTTPServer(WSGIServer):
         self,
         listener: tuple[str, int] | socket,
         application: WSGIApplication,
-        log: LineWriter,
+        log: LogWriter,
         *,
         limits: Limits | None = None,
-        errors: LineWriter | None = None,
+        errors: TextWriter | None = None,
         registry: Registry | None = None,
         certificate: Certificate | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         """``listener``: host and port to listen on, port 0 for any that is free; or a socket that
         listens already, shared with other processes.
 
         ``errors`` gets the tracebacks of the application's faults, by default the ``log`` does.
         ``registry``: where connections are found by their ids. ``certificate``: to speak TLS.
+        ``watcher``: who is told what becomes of connections.
         """
+        self.watcher: Watcher = NoWatcher() if watcher is None else watcher
         self.registry = Registry() if registry is None else registry
+        self._log = log
         self.limits = Limits() if limits is None else limits
         shared = isinstance(listener, socket)
         self.host = listener[0] if isinstance(listener, tuple) else listener.getsockname()[0]
         self._certificate = certificate
         self._greenlets = Pool()
-        stream = cast(TextIO, log)  # of which pywsgi only calls write
         super().__init__(
             listener,
             application,
             backlog=None if shared else _BACKLOG,
             spawn=self._greenlets,
-            log=stream,
-            error_log=cast(TextIO, errors or log),
+            # Of both pywsgi only calls write.
+            log=cast(TextIO, log),
+            error_log=cast(TextIO, NoticeWriter(log) if errors is None else errors),
             environ={
                 # pywsgi would ask the resolver for it, which can take seconds.
                 "SERVER_NAME": self.host,
@@ -160,9 +159,10 @@ class HTTPServer(WSGIServer):
         try:
             new = self._certificate.refresh()
         except OSError as error:
-            self.log.write(f"the new certificate is not taken: {error}")
+            self._log.write(Notice(f"the new certificate is not taken: {error}"))
         else:
-            self.log.write(f"the certificate is {'a new one' if new else 'the same as before'}")
+            what = "a new one" if new else "the same as before"
+            self._log.write(Notice(f"the certificate is {what}"))
 
     def serve_until_signal(self, ready: Callable[[], object]) -> None:
         """Serve until SIGINT or SIGTERM, then stop; the server must have been started.
@@ -217,6 +217,7 @@ class HTTPServer(WSGIServer):
         """Look after a connection; called when a request has become one."""
         self.registry.add(connection)
         self._keepalive.watch(connection)
+        self.watcher.opened(connection)
         if self._stopping:
             connection.go_away_soon()
 
@@ -243,7 +244,9 @@ class HTTPServer(WSGIServer):
             self._handlers.discard(handler)
             if handler.connection is not None:
                 self._keepalive.forget(handler.connection)
-                self.registry.close(handler.connection)
+                record = self.registry.close(handler.connection)
+                self._log.write(record)
+                self.watcher.closed(record)
 
     def do_read(self) -> tuple[gevent_socket.socket, Any] | None:  # type: ignore[override]
         """Accept a connection. Without descriptors for it, say so once and try again later."""
@@ -254,7 +257,7 @@ class HTTPServer(WSGIServer):
                 raise
             now = monotonic()
             if now - self._starved >= _STARVING_SILENCE:
-                self.log.write(f"cannot accept connections for now: {error.strerror}")
+                self._log.write(Notice(f"cannot accept connections for now: {error.strerror}"))
             self._starved = now
             self.stop_accepting()
             gevent.spawn_later(_ACCEPT_PAUSE, self._accept_again)
@@ -267,12 +270,14 @@ class HTTPServer(WSGIServer):
 
     def _refuse(self, sock: gevent_socket.socket, address: Any) -> None:
         """Answer 503 to a connection above the capacity."""
+        reason = f"this server takes {self.capacity} connections at a time; try again later"
+        handler = HTTPHandler(sock, address, self)
         if self._refusing >= _REFUSALS:
-            sock.close()
+            handler.log_refusal(TooManyConnections(f"{reason} (closed without this answer)"))
+            handler.channel.close()
             return
         self._refusing += 1
         try:
-            reason = f"this server takes {self.capacity} connections at a time; try again later"
-            HTTPHandler(sock, address, self).refuse(TooManyConnections(reason))
+            handler.refuse(TooManyConnections(reason))
         finally:
             self._refusing -= 1

@@ -7,7 +7,6 @@ response into a 101 and keeps the connection.
 """
 
 from collections.abc import Callable
-from time import monotonic
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
@@ -177,16 +176,10 @@ class UpgradeHandler(HTTPHandler):
         else:
             self.connection.go_away_soon()
 
-    def format_request(self) -> str:
-        """The line of the log: how the request was answered, or how its WebSocket ended."""
-        one = self.connection
-        if one is None:
-            return super().format_request()
-        return (
-            f"{one.peer} closed: {one.ended}, after {monotonic() - one.began:.3f} s, "
-            f"in {one.messages_in} messages {one.bytes_in} bytes, "
-            f"out {one.messages_out} messages {one.bytes_out} bytes"
-        )
+    def log_request(self) -> None:
+        """As for any request; of one that became a WebSocket the server logs the end."""
+        if self.connection is None:
+            super().log_request()
 
     def _sendall(self, data: bytes) -> None:
         """Write a piece of the response; of a 101 its head is kept."""

@@ -21,6 +21,7 @@ from echo.protocol.rfc6455 import (
     RSV_BITS,
     Opcode,
 )
+from echo.protocol.tally import binary_tally, tally_of, text_tally
 
 #: Members of an enumeration are slow to look up in their class, and these are looked up often.
 TEXT: Final = Opcode.TEXT
@@ -176,6 +177,7 @@ class MessageParser:
             payload = apply_mask(memoryview(data)[start:end], key)
             if opcode is TEXT and not payload.isascii():
                 check_utf8(payload)
+            tally_of(opcode).add_received(length)
             events.append((opcode, payload))
             return end
         if self._partial is None:
@@ -251,6 +253,7 @@ class MessageParser:
             if inflater is not None and inflater.work >= INFLATE_TURN:
                 self.more = end < size
             if final:
+                tally_of(partial.opcode).add_received(partial.size)
                 events.append((partial.opcode, partial.payload()))
                 self._partial = None
                 self.held += partial.size
@@ -274,30 +277,34 @@ def _take_whole_messages(
     unpack = _SHORT_HEADER.unpack_from
     header_size = _SHORT_HEADER.size
     append = events.append
+    texts = text_tally.received
+    binaries = binary_tally.received
     last = min(TURN_SIZE - 1, size - header_size)
     while position <= last:
         first, second, masking_key = unpack(data, position)
         start = position + header_size
         length = second - MASK
-        if length == LENGTH_16:
+        if length >= LENGTH_16:
+            if length > LENGTH_16:
+                return position
             start += 2
             if start > size:
                 return position
             length, masking_key = _LONGER_HEADER.unpack_from(data, position)
             if length < LENGTH_16:
                 return position
-        elif length > LENGTH_16:
-            return position
         end = start + length
         if length < 0 or length > max_size or end > size:
             return position
         if first == _WHOLE_BINARY:
             append((BINARY, apply_mask(data[start:end], masking_key)))
+            binaries[length] += 1
         elif first == _WHOLE_TEXT:
             payload = apply_mask(data[start:end], masking_key)
             if not payload.isascii():
                 check_utf8(payload)
             append((TEXT, payload))
+            texts[length] += 1
         else:
             return position
         position = end

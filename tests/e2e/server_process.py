@@ -12,6 +12,9 @@ from threading import Condition, Event, Thread
 
 ROOT = Path(__file__).resolve().parents[2]
 
+#: How the service says where it is, as text or in JSON.
+ANNOUNCED = r"""(?:WebSocket: |"websocket": ")wss?://.*:(\d+)/ws/"""
+
 #: Seconds that anything may take; only a hang takes so long.
 DEADLINE = 30
 
@@ -237,7 +240,7 @@ class ServerProcess:
         self.stdout.attach(self.process.stdout)
         self.stderr.attach(self.process.stderr)
         try:
-            address = self.stdout.wait_for_line(r"WebSocket: wss?://.*:(\d+)/", after=position)
+            address = self.stdout.wait_for_line(ANNOUNCED, after=position)
         except AssertionError as error:
             raise AssertionError(f"{error}\nstderr:\n{self.stderr.tail()}") from None
         self.port = int(address[1])

@@ -265,8 +265,8 @@ class Log(list):
         super().__init__()
         self._news = Event()
 
-    def write(self, line):
-        self.append(line)
+    def write(self, entry):
+        self.append(str(entry))
         self._news.set()
 
     def wait(self, count):

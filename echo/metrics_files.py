@@ -1,0 +1,45 @@
+"""The directory through which several processes share their figures.
+
+prometheus_client looks for it when it is first imported, so this file imports nothing of it early:
+``prepare`` comes first, in the process that starts the others.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+#: Where prometheus_client looks for the directory.
+_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def directory() -> Path | None:
+    """Where the processes share their figures; None when this process is alone."""
+    path = os.environ.get(_VARIABLE)
+    return None if path is None else Path(path)
+
+
+def prepare() -> Path:
+    """Make the directory that the environment names, or one of its own, and empty it.
+
+    For the process that starts the others, before they are there and before anything imports
+    ``echo.metrics``: gunicorn's on_starting. Raises OSError.
+    """
+    if not os.environ.get(_VARIABLE):
+        os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="echo-metrics-")
+    path = Path(os.environ[_VARIABLE])
+    path.mkdir(parents=True, exist_ok=True)
+    for file in path.glob("*.db"):
+        file.unlink()
+    return path
+
+
+def forget(pid: int) -> None:
+    """Take a process that has ended out of the figures of those that live; its counts stay.
+
+    For the process that has started it: gunicorn's child_exit.
+    """
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+    if directory() is not None:
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
