@@ -49,7 +49,7 @@ def test_each_line_counts_what_was_dropped_since_the_one_before(unused_tcp_port,
         records.put(RECORD)
     records.close(30.0)
     assert records.dropped == 1200
-    counts = [int(line.split(": ")[1]) for line in log]
+    counts = [int(line.split(": ")[1]) for line in map(str, log)]
     assert sum(counts) == 1200
     assert len(counts) >= 3
 

@@ -34,6 +34,8 @@ DEFAULTS = Settings(
     trust_proxy=0,
     redis_url="",
     quiet=False,
+    log_format="text",
+    metrics="off",
 )
 
 #: Field, flag, environment name, a value as text, and what it becomes.
@@ -67,10 +69,12 @@ OPTIONS = [
     ("trust_proxy", "--trust-proxy", "ECHO_TRUST_PROXY", "2", 2),
     ("redis_url", "--redis-url", "ECHO_REDIS_URL", "redis://:pw@h:1/2", "redis://:pw@h:1/2"),
     ("quiet", "--quiet", "ECHO_QUIET", "1", True),
+    ("log_format", "--log-format", "ECHO_LOG_FORMAT", "json", "json"),
+    ("metrics", "--metrics", "ECHO_METRICS", "on", "on"),
 ]
 
 #: The options that take a value.
-VALUED = OPTIONS[:-1]
+VALUED = [option for option in OPTIONS if option[0] != "quiet"]
 
 #: Bad values that can stand on a command line and in the environment.
 BAD_VALUES = [

@@ -10,6 +10,7 @@ WebSocketError
 │   └── HTTPVersionNotSupported 505  the opening handshake needs HTTP/1.1
 ├── RequestError                an HTTP request is refused, and its connection closed
 │   ├── MalformedRequest        400
+│   ├── PlainHTTP               400  without TLS, to a port that speaks it
 │   ├── RequestTimeout          408
 │   ├── BodyNotTaken            413
 │   ├── RequestLineTooLong      414

@@ -95,6 +95,9 @@ class RedisServer(Program):
 class Nginx(Program):
     """nginx with a configuration of its own; its processes stay in the foreground."""
 
+    #: As a ServerProcess has it: its clients come without TLS.
+    tls = None
+
     def __init__(self, folder, configuration):
         """``configuration``: a function that makes the text of it from the port."""
         super().__init__()

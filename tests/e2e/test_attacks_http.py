@@ -255,18 +255,16 @@ def test_it_runs_out_of_descriptors(start_server):
         assert len(server.stderr.matching("cannot accept")) == 1
 
 
-def start_with_hard_limit(start_server, number, tmp_path, monkeypatch):
+def start_with_hard_limit(start_server, number, tmp_path):
     """Start a server that may open few files; its capacity is what that leaves."""
     script = tmp_path / "python"
     script.write_text(f'#!/bin/sh\nulimit -n {number}\nexec {sys.executable} "$@"\n')
     script.chmod(0o755)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "executable", str(script))
-        return start_server()
+    return start_server(command=(str(script), "server.py"))
 
 
-def test_a_low_limit_of_descriptors_is_a_capacity(start_server, tmp_path, monkeypatch):
-    server = start_with_hard_limit(start_server, 70, tmp_path, monkeypatch)
+def test_a_low_limit_of_descriptors_is_a_capacity(start_server, tmp_path):
+    server = start_with_hard_limit(start_server, 70, tmp_path)
     with ExitStack() as stack:
         inside = [stack.enter_context(open_websocket(server)) for _ in range(6)]
         baseline = len(descriptors(server)) - len(inside)

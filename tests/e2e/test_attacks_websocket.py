@@ -92,6 +92,7 @@ def test_zero_length_fragments_take_no_memory(start_server):
     server = start_server("--quiet")
     empty = frame(CONTINUATION, fin=False)
     with open_websocket(server) as client, open_websocket(server) as healthy:
+        client.sock.settimeout(5 * DEADLINE)
         client.send(frame(TEXT, "one ", fin=False), empty * 20_000, frame(PING, "so far"))
         assert client.read_frame() == Frame(PONG, b"so far")
         before = memory(server)

@@ -241,7 +241,9 @@ def test_a_process_that_was_killed_is_forgotten_and_what_it_counted_stays(start_
     with process:
         process.stdout.readline()
         port = int(process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
-        victim = type("Victim", (), {"host": "127.0.0.1", "port": port, "stderr": one.stderr})
+        victim = type(
+            "Victim", (), {"host": "127.0.0.1", "port": port, "stderr": one.stderr, "tls": None}
+        )
         with open_websocket(victim):
             wait_for(one, "echo_connections_open", 1)
             process.kill()

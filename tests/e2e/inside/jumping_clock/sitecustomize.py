@@ -12,6 +12,10 @@ import sys
 import time
 
 HOUR = 3600
+
+#: The modules that tell people when something was, and decide nothing by it.
+TELLERS = {"echo.net.registry", "echo.net.inspection", "echo.log_formats"}
+
 _real_time = time.time
 _real_clock = time.clock_gettime
 _rng = random.Random(1)
@@ -23,7 +27,7 @@ def _jump():
     while frame.f_globals is globals():
         frame = frame.f_back
     caller = frame.f_globals.get("__name__", "")
-    if caller.partition(".")[0] in {"echo", "__main__"}:
+    if caller.partition(".")[0] in {"echo", "__main__"} and caller not in TELLERS:
         os.write(2, f"Warning: {caller} asked for the time of day\n".encode())
     return _rng.choice([-1, 1]) * _rng.uniform(2 * HOUR, 100 * HOUR)
 
