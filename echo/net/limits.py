@@ -12,7 +12,8 @@ class Limits:
     Attributes:
         max_connections: connections of one process, of all kinds.
         max_message_size: a message's payload.
-        receive_budget: the messages of all connections that have not come whole yet.
+        receive_budget: the messages of all connections that come in several pieces or compressed,
+            inflated, until they are dealt with.
         head_timeout: for the head of a request, from its first byte; for the first one of a
             connection from when it is accepted.
         keep_alive_timeout: for an HTTP connection without a request.

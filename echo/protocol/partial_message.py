@@ -41,7 +41,7 @@ class _Utf8Validator:
 
 
 class ReceiveBudget:
-    """What all messages together may have of memory while they are not whole.
+    """What all messages together may have of memory that come in several pieces or compressed.
 
     Attributes:
         limit: bytes.

@@ -40,7 +40,8 @@ def opened(server, **changes):
 
 
 def after(server, client, connection_id):
-    """The post-mortem, once the log has told of the end."""
+    """The post-mortem, once the log has told of the end, for which the server waits for ours."""
+    client.sock.close()
     client.log_line()
     record = known(server, connection_id)
     assert record["state"] == "closed"
