@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from socket import socket
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 import click
 import gevent
@@ -20,6 +20,9 @@ from echo.net.http_server import HTTPServer
 from echo.net.registry import Registry
 from echo.records import RedisRecords
 from echo.settings import Settings
+
+#: Bytes of a block by whose size glibc's malloc raises its thresholds when it is freed.
+_LARGE: Final = 16 * 1024 * 1024
 
 
 @contextmanager
@@ -60,6 +63,9 @@ def service(
         gevent.get_hub().exception_stream = cast(TextIO, logs.faults)
         if metrics is not None:
             stack.callback(gevent.spawn(metrics.run).kill)
+        # The C library then keeps what is freed of large messages for the next ones; it would give
+        # it back to the system each time, and pay for every page anew. It is never written to.
+        bytes(_LARGE)
         # What is loaded now stays to the end: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

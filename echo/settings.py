@@ -181,8 +181,8 @@ class Settings:
         "--receive-budget",
         "ECHO_RECEIVE_BUDGET",
         click.IntRange(1),
-        "What all messages that come in pieces may have of memory until they are answered, in bytes; "
-        "above, 1013.",
+        "What all messages that come in pieces may have of memory until they are answered, in "
+        "bytes; above, 1013.",
     )
     head_timeout: float = _option(
         _LIMITS.head_timeout,

@@ -13,7 +13,7 @@ _SURROGATES: Final = b"\xed\xa0"
 _BEHIND_SURROGATES: Final = b"\xee"
 
 #: Bytes of a message that are moved when it grows.
-_CHUNK: Final = 1024 * 1024
+_CHUNK: Final = 2 * 1024 * 1024
 
 _Utf8Decoder: Final = getincrementaldecoder("utf-8")
 
@@ -120,9 +120,9 @@ class PartialMessage:
 
     def payload(self) -> bytes:
         """All the bytes, once the last piece is there."""
-        if not self._chunks:
-            return self._chunk.getvalue()
-        return b"".join((*self._chunks, self._chunk.getvalue()))
+        rest = self._chunk.getvalue()
+        # One piece is given as it is, without a copy.
+        return b"".join((*self._chunks, rest) if rest else self._chunks)
 
     def check_size(self, more: int) -> None:
         """Raises MessageTooBig when the message must not have ``more`` bytes."""
