@@ -15,7 +15,7 @@ test: $(VENV)/test lint ## Every test, with branch coverage.
 	@command -v chromium >/dev/null || ($(APT) update && $(APT) install -y chromium)
 	@command -v redis-server >/dev/null || ($(APT) update && $(APT) install -y redis-server)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ($(APT) update && $(APT) install -y nginx-light)
-	$(BIN)/python -m pytest -n 6 --dist worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term
 
 fuzz: $(VENV)/test ## The random tests for about ten minutes: more streams, more resets.
 	ECHO_TEST_EXAMPLES=3000 ECHO_TEST_RESETS=20000 $(BIN)/python -m pytest -n 2 --dist worksteal \
