@@ -10,7 +10,8 @@ Top: the service
                     the inspector's loop and what is known of a connection
     settings.py     Settings: every option
     forwarded.py    TrustedProxies: who asks, as the proxies in front say
-    records.py      the records of connections that several processes share, in Redis
+    records.py      where the records of connections are that several processes share: nowhere
+    redis_records.py  or in Redis
     metrics.py      Metrics: the figures for Prometheus at /metrics
     metrics_files.py  the directory by which several processes share them
     log_formats.py  all logs together, as text or as JSON

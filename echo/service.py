@@ -18,7 +18,6 @@ from echo.metrics import Metrics
 from echo.net.certificate import Certificate
 from echo.net.http_server import HTTPServer
 from echo.net.registry import Registry
-from echo.records import RedisRecords
 from echo.settings import Settings
 
 #: Bytes of a block by whose size glibc's malloc raises its thresholds when it is freed.
@@ -45,6 +44,8 @@ def service(
         metrics = None if settings.metrics == "off" else _make_metrics(logs)
         records = None
         if settings.redis_url:
+            from echo.redis_records import RedisRecords  # noqa: PLC0415
+
             records = RedisRecords(settings.redis_url, logs.entries)
             stack.callback(records.close)
         registry = Registry(publish=records.put if records else None)

@@ -19,7 +19,6 @@ from echo.net.limits import Limits
 from echo.protocol.deflate import DeflatePolicy
 from echo.protocol.handshake import HandshakePolicy, Origin, is_token
 from echo.protocol.rfc6455 import MAX_PAYLOAD_LENGTH
-from echo.records import check_redis_url
 
 _LIMITS: Final = Limits()
 _DEFLATE: Final = DeflatePolicy()
@@ -79,6 +78,8 @@ class _RedisURLParameter(click.ParamType[str]):
         """Check the value and give it back. It may hold a password, so no error shows it."""
         try:
             if value:
+                from echo.redis_records import check_redis_url  # noqa: PLC0415
+
                 check_redis_url(value)
         except ValueError:
             self.fail("this is not redis://[[user]:password@]host[:port][/database].", param, ctx)

@@ -254,14 +254,12 @@ class PerMessageDeflate:
     """The extension in the use of one connection.
 
     Attributes:
-        parameters: what was agreed on.
         deflater, inflater: its two directions.
     """
 
-    __slots__ = ("deflater", "inflater", "parameters")
+    __slots__ = ("deflater", "inflater")
 
     def __init__(self, parameters: DeflateParameters, policy: DeflatePolicy) -> None:
-        self.parameters = parameters
         self.deflater = Deflater(parameters, policy)
         self.inflater = Inflater(parameters)
 

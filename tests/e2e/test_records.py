@@ -9,7 +9,7 @@ from time import monotonic
 import pytest
 from redis import Redis
 
-from echo.records import EXPIRY, PREFIX
+from echo.redis_records import EXPIRY, PREFIX
 from tests.e2e.programs import RedisServer
 from tests.e2e.raw_client import (
     CLOSE,

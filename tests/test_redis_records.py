@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from echo.net.registry import ConnectionRecord
-from echo.records import QUEUE_RECORDS, RedisRecords
+from echo.redis_records import QUEUE_RECORDS, RedisRecords
 
 RECORD = ConnectionRecord(**{field.name: 1 for field in fields(ConnectionRecord)})
 
@@ -42,7 +42,7 @@ def test_closing_does_not_wait_longer_than_it_may(never_answers):
 
 
 def test_each_line_counts_what_was_dropped_since_the_one_before(unused_tcp_port, monkeypatch):
-    monkeypatch.setattr("echo.records._SILENCE", 0.0)
+    monkeypatch.setattr("echo.redis_records._SILENCE", 0.0)
     log = Log()
     records = RedisRecords(f"redis://127.0.0.1:{unused_tcp_port}", log)
     for _ in range(1200):
