@@ -180,6 +180,12 @@ class Output:
             self._changed.notify_all()
 
 
+def memory(server, kind="VmRSS"):
+    """The resident memory of a server's process, in bytes; VmHWM: the most that it ever was."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split(f"{kind}:")[1].split()[0]) * 1024
+
+
 class ServerProcess:
     """The service on a port of its own, started and stopped at will.
 

@@ -1,7 +1,6 @@
 """Bombs: little that claims to be much, against the real server."""
 
 import zlib
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.e2e.raw_client import (
     frame,
     open_websocket,
 )
+from tests.e2e.server_process import memory
 
 RSV1 = 4
 MEBIBYTE = 1 << 20
@@ -30,12 +30,6 @@ def zeros(mebibytes):
 
 
 BOMB = zeros(1024)
-
-
-def memory(server, key="VmRSS"):
-    """The resident memory of a server's process, in bytes; with VmHWM the most that it had."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split(f"{key}:")[1].split()[0]) * 1024
 
 
 def open_compressed(server):

@@ -4,7 +4,6 @@ import re
 import select
 import struct
 from contextlib import ExitStack
-from pathlib import Path
 from socket import SHUT_WR
 
 import pytest
@@ -24,15 +23,9 @@ from tests.e2e.raw_client import (
     open_websocket,
     wait_for_logs,
 )
-from tests.e2e.server_process import DEADLINE
+from tests.e2e.server_process import DEADLINE, memory
 
 MEBIBYTE = 1 << 20
-
-
-def memory(server, kind="VmRSS"):
-    """The resident memory of a server's process, in bytes; VmHWM: the most that it ever was."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split(f"{kind}:")[1].split()[0]) * 1024
 
 
 def read_failure(client):

@@ -24,7 +24,7 @@ from tests.e2e.raw_client import (
     upgrade_request,
     wait_for_logs,
 )
-from tests.e2e.server_process import ROOT
+from tests.e2e.server_process import ROOT, memory
 
 #: Lets the server say how many greenlets it has.
 COUNTING = {"PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "greenlet_count")}
@@ -34,14 +34,8 @@ RESETS = int(os.environ.get("ECHO_TEST_RESETS", "2000"))
 #: Of one run, as many go before the baseline is taken: allocators and caches have grown by then.
 WARM_UP = 300
 
-#: What the server's memory may be above its baseline, in KiB: far below 1 KiB for each of 20,000.
-ROOM = 8 * 1024
-
-
-def memory(server):
-    """The resident memory of a server's process, in KiB."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0])
+#: What the server's memory may be above its baseline, in bytes: far below 1 KiB for each of 20,000.
+ROOM = 8 * 1024 * 1024
 
 
 def descriptors(server):
