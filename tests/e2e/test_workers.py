@@ -207,6 +207,8 @@ def test_hangup_drains_the_old_workers_and_new_ones_take_over(start_server, stac
     for client in clients:
         assert client.read_frame() == Frame(BINARY, bytes(200_000))
         assert client.read_frame() == GOING_AWAY
+    # By now each of the old workers was told to go, and none of them takes a connection.
+    for client in clients:
         # Whoever connects again meanwhile is not refused.
         with open_websocket(server) as again:
             assert_echoes(again)
