@@ -29,6 +29,7 @@ logger_class = "echo.worker.PlainLogger"
 loglevel = "warning"
 control_socket_disable = True
 when_ready = EchoWorker.announce
+post_fork = EchoWorker.begin
 
 
 def on_starting(_: object) -> None:

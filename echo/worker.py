@@ -29,6 +29,10 @@ from echo.settings import Settings
 _HEARTBEAT: Final = 1.0
 
 
+#: The signals that stop a worker gracefully.
+_STOPPING: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
+
+
 class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's log, as plain as the service's own."""
 
@@ -95,6 +99,18 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Leave the application to the service, which makes it together with its server."""
+
+    @staticmethod
+    def begin(arbiter: Arbiter, worker: "EchoWorker") -> None:
+        """Make a forked process a worker; gunicorn's hook for after the fork.
+
+        A signal that comes before that is put into the queue of the master that it is a copy of,
+        where nobody would ever look for it: the worker would serve on until it is killed.
+        """
+        worker.init_signals()
+        while not arbiter.SIG_QUEUE.empty():
+            if arbiter.SIG_QUEUE.get_nowait() in _STOPPING:
+                sys.exit()
 
     def init_signals(self) -> None:
         """Until it serves, a worker has nothing to do at its end."""

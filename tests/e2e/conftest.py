@@ -1,13 +1,28 @@
 """Real servers for the end-to-end tests."""
 
 import ssl
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import pytest
 import trustme
 
 from tests.e2e.browser import browser, complaints, page  # noqa: F401
 from tests.e2e.server_process import ServerProcess
+
+
+@contextmanager
+def untraced():
+    """What is started meanwhile is not traced for coverage, which would multiply its work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _untraced_servers(request):
+    """In a file marked no_cover its servers are not traced either."""
+    with untraced() if request.node.get_closest_marker("no_cover") else nullcontext():
+        yield
 
 
 @contextmanager
@@ -47,7 +62,7 @@ def module_servers():
 @pytest.fixture(scope="session")
 def shared_server():
     """The server behind ``echo_server``."""
-    with server_factory() as start:
+    with untraced(), server_factory() as start:
         yield start()
 
 

@@ -17,6 +17,8 @@ from tests.e2e.raw_client import (
 )
 from tests.e2e.server_process import memory
 
+pytestmark = pytest.mark.no_cover
+
 RSV1 = 4
 MEBIBYTE = 1 << 20
 LIMIT = 16 * MEBIBYTE

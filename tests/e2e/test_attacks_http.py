@@ -23,6 +23,8 @@ from tests.e2e.raw_client import (
 )
 from tests.e2e.server_process import DEADLINE
 
+pytestmark = pytest.mark.no_cover
+
 HOST = ("Host", "example.com")
 
 

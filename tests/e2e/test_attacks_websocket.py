@@ -25,6 +25,8 @@ from tests.e2e.raw_client import (
 )
 from tests.e2e.server_process import DEADLINE, memory
 
+pytestmark = pytest.mark.no_cover
+
 MEBIBYTE = 1 << 20
 
 

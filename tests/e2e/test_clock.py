@@ -23,6 +23,8 @@ from tests.e2e.raw_client import (
 )
 from tests.e2e.server_process import DEADLINE, ROOT
 
+pytestmark = pytest.mark.no_cover
+
 JUMPING = {"PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "jumping_clock")}
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")

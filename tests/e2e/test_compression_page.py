@@ -1,11 +1,11 @@
 """permessage-deflate with a real browser: the page shows what was negotiated."""
 
-import shutil
-
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-DEADLINE = 30_000  # milliseconds
+from tests.e2e.browser import open_page, send
+
+pytestmark = pytest.mark.no_cover
 
 #: What the browser says was agreed on, for each value of --compression.
 SHOWN = {
@@ -18,30 +18,19 @@ MESSAGE = "The same again and again. " * 200
 
 
 @pytest.mark.parametrize("compression", SHOWN)
-def test_the_page_shows_the_extension_and_gets_its_messages_back(start_server, compression):
-    server = start_server("--quiet", "--compression", compression)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page()
-        page.set_default_timeout(DEADLINE)
-        expect.set_options(timeout=DEADLINE)
-        page.goto(f"{server.url}/ws/echo_display")
-        expect(page.locator("#state")).to_have_attribute("data-state", "connected")
-        shown = page.locator("#extensions")
-        if SHOWN[compression] is None:
-            expect(shown).to_have_text("none")
-        else:
-            expect(shown).to_be_visible()
-            expect(shown).to_contain_text(SHOWN[compression])
-        for number in range(1, 4):
-            page.locator("#message").fill(f"{number}. {MESSAGE}")
-            page.locator("#message").press("Enter")
-            # Of the list only what is in view is drawn: the newest echo is its last entry.
-            newest = page.locator("#log > [data-direction]").last
-            expect(newest).to_have_attribute("data-direction", "received")
-            expect(newest.locator(".size")).to_contain_text("5,203 bytes")
-            expect(newest).to_contain_text(f"{number}. The same again")
-        expect(page.locator("#log .problem")).to_have_count(0)
-        browser.close()
+def test_the_page_shows_the_extension_and_gets_its_messages_back(page, start_server, compression):
+    open_page(page, start_server("--quiet", "--compression", compression))
+    shown = page.locator("#extensions")
+    if SHOWN[compression] is None:
+        expect(shown).to_have_text("none")
+    else:
+        expect(shown).to_be_visible()
+        expect(shown).to_contain_text(SHOWN[compression])
+    for number in range(1, 4):
+        send(page, f"{number}. {MESSAGE}")
+        # Of the list only what is in view is drawn: the newest echo is its last entry.
+        newest = page.locator("#log > [data-direction]").last
+        expect(newest).to_have_attribute("data-direction", "received")
+        expect(newest.locator(".size")).to_contain_text("5,203 bytes")
+        expect(newest).to_contain_text(f"{number}. The same again")
+    expect(page.locator("#log .problem")).to_have_count(0)

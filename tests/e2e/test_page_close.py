@@ -17,6 +17,8 @@ from tests.e2e.browser import (
     use_instead_of_server,
 )
 
+pytestmark = pytest.mark.no_cover
+
 CLOSED = f"{EVENT}[data-kind=closed]"
 ROUND_TRIP = re.compile(r"^\d[\d,.]* ms$")
 

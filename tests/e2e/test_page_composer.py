@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import RECEIVED, SENT, choose, expect_state, open_page, send, tab_to
 
+pytestmark = pytest.mark.no_cover
+
 HOSTILE_NAME = "<img src=x onerror=alert(1)>\u202egnp.exe"
 
 

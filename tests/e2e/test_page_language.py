@@ -6,6 +6,8 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import EVENT, RECEIVED, open_page, send
 
+pytestmark = pytest.mark.no_cover
+
 LANGS = {"en": "en", "zh": "zh-Hans"}
 
 #: The paths of a table's texts and what is there: a string, or a function and how many arguments.

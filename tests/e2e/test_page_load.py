@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import RECEIVED, open_page
 
+pytestmark = pytest.mark.no_cover
+
 ROOT = "#load-root"
 OUTCOME = f"{ROOT} .outcome"
 

@@ -17,6 +17,8 @@ from tests.e2e.browser import (
     use_instead_of_server,
 )
 
+pytestmark = pytest.mark.no_cover
+
 ROWS = "#log > li"
 
 #: How far the list's end is below what is in view.

@@ -8,6 +8,8 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import RECEIVED, open_page, send
 
+pytestmark = pytest.mark.no_cover
+
 ROOT = "#round-trips-root"
 NONE = "\u2013"
 PLOT = f"{ROOT} .plot"

@@ -1,23 +1,19 @@
 """The page over https, in a real browser: it connects by wss."""
 
-import shutil
+from contextlib import closing
 
-from playwright.sync_api import expect, sync_playwright
+import pytest
 
-DEADLINE = 30_000  # milliseconds
+from tests.e2e.browser import open_page, sockets_of
+
+pytestmark = pytest.mark.no_cover
 
 
-def test_the_page_that_came_by_https_connects_by_wss(start_tls):
+def test_the_page_that_came_by_https_connects_by_wss(browser, start_tls):
     server = start_tls("--workers", "2")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = chromium.new_context(ignore_https_errors=True).new_page()
-        page.set_default_timeout(DEADLINE)
-        with page.expect_websocket() as opened:
-            page.goto(f"{server.url}/ws/echo_display")
-        assert opened.value.url.startswith(f"wss://127.0.0.1:{server.port}/ws/echo")
-        state = page.locator("#state")
-        expect(state).to_have_attribute("data-state", "connected", timeout=DEADLINE)
-        chromium.close()
+    with closing(browser.new_context(ignore_https_errors=True)) as context:
+        page = context.new_page()
+        sockets = sockets_of(page)
+        open_page(page, server)
+    (socket,) = sockets
+    assert socket.url.startswith(f"wss://127.0.0.1:{server.port}/ws/echo?")

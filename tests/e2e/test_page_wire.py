@@ -33,6 +33,8 @@ from tests.e2e.raw_client import (
     mask,
 )
 
+pytestmark = pytest.mark.no_cover
+
 INSPECTOR = "#view=wire&target=inspect"
 FRAME = "#log > [data-kind=frame]"
 

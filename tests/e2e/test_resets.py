@@ -26,6 +26,8 @@ from tests.e2e.raw_client import (
 )
 from tests.e2e.server_process import ROOT, memory
 
+pytestmark = pytest.mark.no_cover
+
 #: Lets the server say how many greenlets it has.
 COUNTING = {"PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "greenlet_count")}
 

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.e2e.server_process import ROOT, clean_environment
+
+pytestmark = pytest.mark.no_cover
 
 
 def test_a_short_soak_finds_nothing(tmp_path):

@@ -16,6 +16,8 @@ from tests.e2e.raw_client import (
     open_websocket,
 )
 
+pytestmark = pytest.mark.no_cover
+
 DROPPED = re.compile(r"\((\d+) log lines dropped")
 
 

@@ -65,6 +65,7 @@ def test_the_workers_take_a_new_certificate_and_leave_connections_alone(start_tl
 @pytest.mark.parametrize("good", [True, False])
 def test_new_workers_have_the_last_good_certificate(start_tls, authority, good):
     server = start_tls(*MODES["workers"])
+    old = server.wait_for_workers(2)
     expected = served_certificate(server)
     if good:
         expected = authority.issue()
@@ -74,6 +75,7 @@ def test_new_workers_have_the_last_good_certificate(start_tls, authority, good):
         server.process.send_signal(signal.SIGHUP)
         assert client.read_frame() == GOING_AWAY
         client.send(close_frame(1001))
+    server.wait_for_workers(2, besides=old)
     assert {served_certificate(server) for _ in range(10)} == {expected}
     assert bool(server.stderr.matching("the new certificate is not taken: ")) is not good
 

@@ -24,6 +24,8 @@ from tests.e2e.raw_client import (
 from tests.e2e.server_process import DEADLINE
 from tests.e2e.violations import START, VIOLATIONS
 
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.mark.parametrize(("data", "code"), VIOLATIONS)
 def test_a_violation_fails_the_connection(echo_server, data, code):

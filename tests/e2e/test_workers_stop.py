@@ -20,8 +20,12 @@ from tests.e2e.raw_client import (
     open_websocket,
     upgrade_request,
 )
+from tests.e2e.server_process import ROOT
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
+
+#: The first worker is told to stop in the moment that it is forked; see inside/.
+TOLD_TO_STOP = {"PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "told_to_stop_at_once")}
 
 #: Connections of each kind.
 MANY = 60
@@ -120,6 +124,15 @@ def test_one_worker_alone_is_drained_and_replaced(server, stack):
         told += client.read_frame() == GOING_AWAY
     assert told < MANY
     assert server.stderr.matching("^gunicorn:") == []
+
+
+def test_a_worker_that_is_told_to_stop_while_it_begins_does(start_server):
+    server = start_server("--workers", "1", environment=TOLD_TO_STOP)
+    told = int(server.stderr.wait_for_line(r"^(\d+) is told to stop$")[1])
+    server.wait_for_workers(1, besides={told})
+    with open_websocket(server) as client:
+        client.send(frame(TEXT, "x"))
+        assert client.read_frame() == Frame(TEXT, b"x")
 
 
 def test_a_second_interrupt_ends_it_at_once(start_server, stack):

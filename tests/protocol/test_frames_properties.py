@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets import frames as reference
@@ -10,6 +11,8 @@ from echo.protocol.errors import InvalidPayload, ProtocolError
 from echo.protocol.frames import Close, Frame, apply_mask, parse_header, serialize_header
 from echo.protocol.rfc6455 import SENDABLE_CLOSE_CODES, Opcode
 from tests.protocol.wire import KEY, MODEST, xor
+
+pytestmark = pytest.mark.no_cover
 
 CONTROL = (Opcode.CLOSE, Opcode.PING, Opcode.PONG)
 

@@ -1,5 +1,6 @@
 """Properties of compressed messages; the websockets package is the strict client."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate as Strict
@@ -9,6 +10,8 @@ from websockets.frames import Opcode as StrictOpcode
 from echo.protocol.deflate import DeflateParameters
 from echo.protocol.rfc6455 import Opcode
 from tests.protocol.wire import MODEST, RSV1, Outcome, byte_by_byte, frame, outcome
+
+pytestmark = pytest.mark.no_cover
 
 CONTINUATION, TEXT, BINARY, PING = Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY, Opcode.PING
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.protocol import OPEN, SERVER, Protocol
@@ -20,6 +21,8 @@ from tests.protocol.wire import (
     new_parser,
     outcome,
 )
+
+pytestmark = pytest.mark.no_cover
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 

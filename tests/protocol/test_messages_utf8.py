@@ -7,6 +7,8 @@ from echo.protocol.messages import MessageParser
 from echo.protocol.rfc6455 import Opcode
 from tests.protocol.wire import Outcome, feed, frame, new_parser, outcome, outcomes, sample
 
+pytestmark = pytest.mark.no_cover
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 
 #: Sequences, each with the place of the first byte that cannot be there.

@@ -17,6 +17,8 @@ from tests.protocol.wire import (
     sample,
 )
 
+pytestmark = pytest.mark.no_cover
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 
 #: Rules that a frame breaks wherever it stands.
