@@ -18,11 +18,11 @@ def untraced():
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _untraced_servers(request):
-    """In a file marked no_cover its servers are not traced either."""
-    with untraced() if request.node.get_closest_marker("no_cover") else nullcontext():
-        yield
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """The servers of a test that is marked no_cover are not traced either."""
+    with untraced() if item.get_closest_marker("no_cover") else nullcontext():
+        return (yield)
 
 
 @contextmanager

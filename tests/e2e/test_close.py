@@ -26,6 +26,12 @@ MAY_BE_SENT = [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999]
 MEGABYTES = frame(BINARY, bytes(1 << 20)) * 32
 
 
+@pytest.fixture
+def impatient_server(start_server):
+    """A server that waits a second for the peer's end."""
+    return start_server("--close-timeout", "1")
+
+
 @pytest.mark.parametrize("code", MAY_BE_SENT)
 def test_a_close_is_answered_with_the_same_code(echo_server, code):
     with open_websocket(echo_server) as client:
@@ -182,15 +188,15 @@ def test_the_servers_end_of_stream_does_not_wait_for_the_peers(echo_server):
         assert client.log_line() == "closed: 1000, ended by the peer"
 
 
-def test_a_peer_that_never_ends_its_side_is_left_after_a_while(echo_server):
-    with open_websocket(echo_server) as client:
+def test_a_peer_that_never_ends_its_side_is_left_after_a_while(impatient_server):
+    with open_websocket(impatient_server) as client:
         client.send(close_frame(1000))
         assert client.read_close() == 1000
         assert client.log_line() == "closed: 1000, ended by the peer"
 
 
-def test_a_peer_that_never_stops_sending_is_left_after_a_while(echo_server):
-    with open_websocket(echo_server) as client:
+def test_a_peer_that_never_stops_sending_is_left_after_a_while(impatient_server):
+    with open_websocket(impatient_server) as client:
         client.send(close_frame(1000))
         assert client.read_close() == 1000
         with pytest.raises((ConnectionResetError, BrokenPipeError)):

@@ -18,6 +18,13 @@ from tests.e2e.raw_client import (
     upgrade_request,
 )
 
+
+@pytest.fixture
+def impatient(start_server):
+    """A server that waits a second for the answer to its close frame."""
+    return start_server("--close-timeout", "1")
+
+
 signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 
@@ -45,32 +52,32 @@ def test_an_idle_server_prints_nothing_more_until_its_end(server):
     assert server.stderr.lines == []
 
 
-def test_it_can_be_started_again_at_once_on_the_same_port(server):
+def test_it_can_be_started_again_at_once_on_the_same_port(impatient):
     for _ in range(2):
-        with open_websocket(server) as client:
+        with open_websocket(impatient) as client:
             client.send(frame(TEXT, "hello"))
             assert client.read_frame() == Frame(TEXT, b"hello")
-            server.stop()
+            impatient.stop()
             assert client.read_close() == 1001
-        server.start()
+        impatient.start()
 
 
 # ---- Ctrl-C sends SIGINT, a supervisor SIGTERM
 
 
 @signals
-def test_clients_see_1001(server, number):
+def test_clients_see_1001(impatient, number):
     with (
-        open_websocket(server) as idle,
-        open_websocket(server) as busy,
-        open_websocket(server) as midway,
-        open_websocket(server) as in_frame,
+        open_websocket(impatient) as idle,
+        open_websocket(impatient) as busy,
+        open_websocket(impatient) as midway,
+        open_websocket(impatient) as in_frame,
     ):
         busy.send(frame(BINARY, bytes(70_000)))
         assert busy.read_frame() == Frame(BINARY, bytes(70_000))
         midway.send(frame(TEXT, "half", fin=False))
         in_frame.send(frame(TEXT, "hello")[:7])
-        server.stop(number)
+        impatient.stop(number)
         for client in (idle, busy, midway, in_frame):
             assert client.read_close() == 1001
 
@@ -93,34 +100,34 @@ def test_the_log_has_a_line_for_who_answers_the_close(server, number):
 
 
 @signals
-def test_the_log_has_a_line_for_who_does_not_answer(server, number):
-    with open_websocket(server) as idle, open_websocket(server) as midway:
+def test_the_log_has_a_line_for_who_does_not_answer(impatient, number):
+    with open_websocket(impatient) as idle, open_websocket(impatient) as midway:
         midway.send(frame(TEXT, "half", fin=False))
-        server.stop(number)
+        impatient.stop(number)
         for client in (idle, midway):
-            (line,) = server.stderr.matching(f"^{client.address} ")
+            (line,) = impatient.stderr.matching(f"^{client.address} ")
             assert ENDED.fullmatch(line.removeprefix(f"{client.address} "))
 
 
 @signals
-def test_hundreds_of_clients_see_1001(server, number):
+def test_hundreds_of_clients_see_1001(impatient, number):
     clients = []
     try:
         for _ in range(300):
-            clients.append(RawClient(server))
+            clients.append(RawClient(impatient))
             clients[-1].upgrade()
-        server.stop(number)
+        impatient.stop(number)
         assert [client.read_close() for client in clients] == [1001] * len(clients)
     finally:
         for client in clients:
             client.sock.close()
 
 
-def test_a_client_that_sends_megabytes_meanwhile(server):
+def test_a_client_that_sends_megabytes_meanwhile(impatient):
     """What it still sends does not destroy the close frame."""
-    with open_websocket(server) as client:
+    with open_websocket(impatient) as client:
         client.send(frame(BINARY, bytes(15 << 20))[: 14 << 20])
-        server.stop()
+        impatient.stop()
         assert client.read_close() == 1001
 
 
@@ -135,12 +142,15 @@ def test_what_is_not_a_websocket_does_not_hold_it_up(server, number):
             client.read_end()
 
 
-def test_a_client_that_does_not_read_does_not_hold_it_up(server):
-    with open_websocket(server, receive_buffer=4096) as client, open_websocket(server) as other:
+def test_a_client_that_does_not_read_does_not_hold_it_up(impatient):
+    with (
+        open_websocket(impatient, receive_buffer=4096) as client,
+        open_websocket(impatient) as other,
+    ):
         client.send(frame(BINARY, bytes(15 << 20)))
         other.send(frame(TEXT, "first come"))
         assert other.read_frame() == Frame(TEXT, b"first come")
-        server.stop()
+        impatient.stop()
         assert other.read_close() == 1001
 
 

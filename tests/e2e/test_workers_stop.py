@@ -161,6 +161,7 @@ def test_workers_whose_master_is_gone_end_in_good_order(start_server, stack):
         assert client.read_frame() == GOING_AWAY
         client.send(close_frame(1001))
         client.read_end()
+        client.sock.close()
     with pytest.raises(AssertionError, match="exit code -9"):
         server.stop(number=0)
     server.check()

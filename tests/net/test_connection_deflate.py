@@ -216,6 +216,7 @@ def test_a_close_that_is_asked_for_meanwhile_comes_behind_the_message(serve):
     assert read_compressed(peer) == (BINARY, COMPRESSIBLE)
     assert read_frame(peer) == (0x80 | CLOSE, b"\x03\xe9going away")
     peer.send(peer.frame(CLOSE, b"\x03\xe9"))
+    peer.close()
     assert peer.result().ended.code == 1001
 
 
