@@ -16,6 +16,7 @@ from contextlib import suppress
 from threading import Event, Thread
 from typing import Final, TextIO
 
+from echo.protocol.messages import TEXT
 from echo.protocol.rfc6455 import Opcode
 
 #: Entries that may wait to be written; what comes while so many wait is dropped.
@@ -38,11 +39,28 @@ _UNSAFE: Final = re.compile(
 )
 
 
+#: What is left of ASCII, and what is between lines.
+_PLAIN: Final = bytes(range(ord(" "), ord("~") + 1)) + b"\n"
+
+
 def escape(text: str) -> str:
     r"""``text`` on one line and without commands: the unsafe characters as ``\n``, ``\x1b``."""
     if text.isprintable():
         return text
     return _UNSAFE.sub(lambda unsafe: ascii(unsafe[0])[1:-1], text)
+
+
+def _one_each(lines: list[str]) -> str:
+    """The lines, escaped, with a line break behind each."""
+    text = "\n".join(lines)
+    # Most of them need no escaping, which costs a fraction to see of all together.
+    if (
+        not text.isascii()
+        or text.count("\n") != len(lines) - 1
+        or text.encode().translate(None, _PLAIN)
+    ):
+        text = "\n".join(map(escape, lines))
+    return f"{text}\n"
 
 
 def text_dropped_line(count: int) -> str:
@@ -123,14 +141,13 @@ class LogQueue:
         lines = []
         for _ in range(len(self._entries)):
             make_line, values = self._entries.popleft()
-            lines.append(escape(make_line(*values)))
+            lines.append(make_line(*values))
         dropped = self.dropped
         if dropped > self._reported:
             lines.append(self._dropped_line(dropped - self._reported))
             self._reported = dropped
         if lines:
-            lines.append("")
-            data = "\n".join(lines).encode(self._encoding, "backslashreplace")
+            data = _one_each(lines).encode(self._encoding, "backslashreplace")
             (self._write_alone if self._shared else self._write_all)(data)
 
     def _write_alone(self, data: bytes) -> None:
@@ -213,7 +230,9 @@ class SilentMessageLog(MessageLog):
 
 def _message_line(peer: str, kind: Opcode, beginning: bytes, size: int) -> str:
     """The line of a message of ``size`` bytes."""
-    if kind is Opcode.TEXT:
+    if kind is TEXT:
+        if size == len(beginning):
+            return f"{peer} sent: {beginning.decode()}"
         # A character that the cut went through is left out, and its bytes with it.
         shown = beginning.decode("utf-8", "ignore")
         left_out = size - (len(shown) if shown.isascii() else len(shown.encode()))

@@ -91,22 +91,16 @@ class Channel:
         Returns how many they are. Raises OSError, TimeoutError among them when no byte could be
         written for ``timeout`` seconds.
         """
-        last = pieces[-1] if pieces else b""
-        if len(last) > _JOIN_SIZE:
-            data = b"".join(pieces[:-1])
-        else:
-            data = b"".join(pieces)
-            last = b""
+        if pieces and len(pieces[-1]) > _JOIN_SIZE:
+            return self._send_both(b"".join(pieces[:-1]), pieces[-1], timeout)
+        data = b"".join(pieces)
         try:
-            sent = self._sock.sendmsg((data, last)) if last else self._sock.send(data)
+            sent = self._sock.send(data)
         except BlockingIOError:
             sent = 0
         if sent < len(data):
             self._send_rest(memoryview(data)[sent:], timeout)
-            sent = len(data)
-        if sent < len(data) + len(last):
-            self._send_rest(memoryview(last)[sent - len(data) :], timeout)
-        return len(data) + len(last)
+        return len(data)
 
     def give_way(self) -> None:
         """Let the other greenlets run that can, those with new input too, and go on."""
@@ -147,6 +141,19 @@ class Channel:
         self._stop_reading()
         self._reader.close()
         self._sock.close()
+
+    def _send_both(self, data: bytes, last: bytes, timeout: float | None) -> int:
+        """As send, of what is joined and of a last piece that would cost too much to join."""
+        try:
+            sent = self._sock.sendmsg((data, last))
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._send_rest(memoryview(data)[sent:], timeout)
+            sent = len(data)
+        if sent < len(data) + len(last):
+            self._send_rest(memoryview(last)[sent - len(data) :], timeout)
+        return len(data) + len(last)
 
     def _send_rest(self, rest: memoryview, timeout: float | None) -> None:
         """Write what the socket did not take at once, as it makes room."""

@@ -270,11 +270,12 @@ class Connection:
             raise self.ended
         if self._queue:
             self._flush()
-        if self._parser.held:
-            self._parser.give_back()
-        if self._parser.failure is not None:
-            self._fail(self._parser.failure)
-        if self._parser.more:
+        parser = self._parser
+        if parser.held:
+            parser.give_back()
+        if parser.failure is not None:
+            self._fail(parser.failure)
+        if parser.more:
             self._channel.give_way()
             self._take(b"", 0)
             return
@@ -286,7 +287,7 @@ class Connection:
         except OSError as error:
             self._lose(ConnectionLost.after(error))
         if not size:
-            where = "between messages" if self._parser.idle else "in the middle of a message"
+            where = "between messages" if parser.idle else "in the middle of a message"
             reason = f"end of stream {where}, without a close frame"
             self._lose(ConnectionLost(reason, Cause.END_OF_STREAM))
         self._take(receive_buffer, size)
@@ -299,7 +300,11 @@ class Connection:
 
     def _flush(self) -> None:
         """Write what is queued."""
-        self._count()
+        # As _count does, whose call would cost as much.
+        tally = self._tally
+        tally.sent += self.messages_out - self._tallied
+        tally.sent_bytes += self._queued
+        self._tallied = self.messages_out
         queue = self._queue
         self._queue = []
         self._queued = 0

@@ -45,6 +45,11 @@ _HELD_TURN: Final = 64 * 1024
 #: short, the length of 16 bits and the key where it is longer.
 _SHORT_HEADER: Final = Struct("!BB4s")
 _LONGER_HEADER: Final = Struct("!2xH4s")
+_SHORT_SIZE: Final = _SHORT_HEADER.size
+
+#: Where messages of one frame are counted.
+_texts: Final = text_tally.received
+_binaries: Final = binary_tally.received
 
 #: The first byte of a message in one frame.
 _WHOLE_TEXT: Final = FIN | TEXT
@@ -130,7 +135,7 @@ class MessageParser:
                     position = _take_whole_messages(
                         data, position, size, self._max_message_size, events
                     )
-                if position < min(size, TURN_SIZE):
+                if position < size and position < TURN_SIZE:
                     position = self._take_frame(data, position, size, events)
         except ProtocolViolation as violation:
             # Without its traceback, which would keep all that was being parsed.
@@ -275,14 +280,10 @@ def _take_whole_messages(
     paid for every one.
     """
     unpack = _SHORT_HEADER.unpack_from
-    header_size = _SHORT_HEADER.size
-    append = events.append
-    texts = text_tally.received
-    binaries = binary_tally.received
-    last = min(TURN_SIZE - 1, size - header_size)
-    while position <= last:
+    last = size - _SHORT_SIZE
+    while position <= last and position < TURN_SIZE:
         first, second, masking_key = unpack(data, position)
-        start = position + header_size
+        start = position + _SHORT_SIZE
         length = second - MASK
         if length >= LENGTH_16:
             if length > LENGTH_16:
@@ -297,14 +298,14 @@ def _take_whole_messages(
         if length < 0 or length > max_size or end > size:
             return position
         if first == _WHOLE_BINARY:
-            append((BINARY, apply_mask(data[start:end], masking_key)))
-            binaries[length] += 1
+            events.append((BINARY, apply_mask(data[start:end], masking_key)))
+            _binaries[length] += 1
         elif first == _WHOLE_TEXT:
             payload = apply_mask(data[start:end], masking_key)
             if not payload.isascii():
                 check_utf8(payload)
-            append((TEXT, payload))
-            texts[length] += 1
+            events.append((TEXT, payload))
+            _texts[length] += 1
         else:
             return position
         position = end
