@@ -20,6 +20,7 @@ from echo.protocol.rfc6455 import (
     OPCODE_BITS,
     RSV_BITS,
     SENDABLE_CLOSE_CODES,
+    SMALLEST_64,
     CloseCode,
     Opcode,
 )
@@ -30,11 +31,15 @@ __all__ = ["Close", "Frame", "FrameHeader", "apply_mask", "parse_header", "seria
 OPCODES: Final = {int(opcode): opcode for opcode in Opcode}
 
 #: Section 5.2: the 7-bit lengths that announce a longer one: how it is written, and the smallest
-#: that needs it. Parser and serializer both go by this table.
+#: that needs it.
 _EXTENDED_LENGTHS: Final = {
     LENGTH_16: (Struct("!H"), LENGTH_16),
-    LENGTH_64: (Struct("!Q"), 1 << 16),
+    LENGTH_64: (Struct("!Q"), SMALLEST_64),
 }
+
+#: Headers of frames with such lengths, without a masking key.
+_HEADER_16: Final = Struct("!BBH")
+_HEADER_64: Final = Struct("!BBQ")
 
 
 class FrameHeader(NamedTuple):
@@ -97,10 +102,11 @@ def serialize_header(
     """Write a frame header: the inverse of parse_header. ``length`` is the payload's, in bytes."""
     first = (FIN if fin else 0) | rsv | opcode
     mask = MASK if masking_key else 0
-    for marker, (number, smallest) in reversed(_EXTENDED_LENGTHS.items()):
-        if length >= smallest:
-            return bytes((first, mask | marker)) + number.pack(length) + masking_key
-    return bytes((first, mask | length)) + masking_key
+    if length < LENGTH_16:
+        return bytes((first, mask | length)) + masking_key
+    if length < SMALLEST_64:
+        return _HEADER_16.pack(first, mask | LENGTH_16, length) + masking_key
+    return _HEADER_64.pack(first, mask | LENGTH_64, length) + masking_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ LENGTH_BITS: Final = 0x7F
 LENGTH_16: Final = 126
 LENGTH_64: Final = 127
 
+#: Section 5.2: the smallest length that is written in 64 bits.
+SMALLEST_64: Final = 1 << 16
+
 #: Section 5.2: the most significant bit of a 64-bit length is 0.
 MAX_PAYLOAD_LENGTH: Final = 2**63 - 1
 
