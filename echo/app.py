@@ -1,7 +1,8 @@
 """The Flask application: routes, answers to errors, security headers."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flask import Flask, Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -34,6 +35,14 @@ _SECURITY_HEADERS: Final = {
 }
 
 
+class _Service(Flask):
+    """Flask without what looks, several times a request, for views that are ``async``: none is."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is."""
+        return func
+
+
 def create_app(
     settings: Settings,
     message_log: MessageLog,
@@ -47,7 +56,7 @@ def create_app(
     application is for; ``records`` are those of all processes; ``metrics``: what /metrics shows,
     None for no such route.
     """
-    app = Flask(
+    app = _Service(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
     registry = Registry() if registry is None else registry

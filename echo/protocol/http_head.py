@@ -45,6 +45,9 @@ _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([/?].*)?", re.IGNORECASE)
 #: last byte may be a carriage return whose line feed is still to come.
 _FORBIDDEN: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
+#: The first byte of a line end.
+_CR: Final = ord("\r")
+
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
@@ -130,19 +133,29 @@ class HeadParser:
         # Most heads come whole, and are free of faults: then one look at all is enough.
         whole = buffer.find(b"\r\n\r\n") + 4
         self._clean = whole > 3 and not _FORBIDDEN.search(buffer, 0, whole)
+        if self._clean and self._fields is None and whole <= MAX_REQUEST_LINE and buffer[0] != _CR:
+            lines = buffer[: whole - 4].decode("latin-1").split("\r\n")
+            del buffer[:whole]
+            for line in lines:
+                self._take_line(line)
+            return self._end()
         while (end := buffer.find(b"\r\n", self._searched)) >= 0:
             self._check(end + 2)
             text = buffer[:end].decode("latin-1")
             del buffer[: end + 2]
             self._searched = 0
             if self._take_line(text):
-                head = _checked(self._request_line, tuple(self._fields or ()))
-                self._begin()
-                return head
+                return self._end()
         self._check(len(buffer))
         # The last byte may be the first of a line end.
         self._searched = max(0, len(buffer) - 1)
         return None
+
+    def _end(self) -> RequestHead:
+        """The head whose lines have been taken."""
+        head = _checked(self._request_line, tuple(self._fields or ()))
+        self._begin()
+        return head
 
     def _check(self, size: int) -> None:
         """Check the first ``size`` bytes: the next line, or what is there of it."""
