@@ -1,7 +1,10 @@
 """gunicorn's settings. The service has its own from the environment: see echo/settings.py."""
 
 import os
+import sys
 from math import ceil
+
+from gunicorn.arbiter import Arbiter
 
 from echo import metrics_files
 
@@ -32,10 +35,14 @@ when_ready = EchoWorker.announce
 post_fork = EchoWorker.begin
 
 
-def on_starting(_: object) -> None:
+def on_starting(arbiter: Arbiter) -> None:
     """Empty the directory by which the workers share their figures."""
     if metrics_files.directory() is not None:
-        metrics_files.prepare()
+        try:
+            metrics_files.prepare()
+        except OSError as error:
+            arbiter.log.error("cannot share metrics: %s", error)
+            sys.exit(1)
 
 
 def child_exit(_: object, worker: EchoWorker) -> None:

@@ -14,7 +14,7 @@ import click
 from flask import Flask
 
 from echo.app import create_app
-from echo.logs import LogQueue, MessageLog, SilentMessageLog
+from echo.log_formats import FORMATS
 from echo.service import nowhere, service
 from echo.settings import Settings, add_options
 
@@ -81,10 +81,10 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(name)
     settings = Settings.from_environment()
-    message_log = (
-        SilentMessageLog() if settings.quiet else MessageLog(LogQueue(sys.stdout or nowhere()))
+    logs = FORMATS[settings.log_format](
+        sys.stdout or nowhere(), sys.stderr or nowhere(), quiet=settings.quiet
     )
-    application = globals()[name] = create_app(settings, message_log)
+    application = globals()[name] = create_app(settings, logs.messages)
     return application
 
 

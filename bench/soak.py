@@ -2,19 +2,17 @@
 
     python bench/soak.py [--minutes 10] [--rounds 20] [--report bench/SOAK.md]
 
-The time is cut into rounds. In each the clients of all kinds come, one process is killed in the
-middle (SIGKILL) and started again, and all clients go; then nothing may be left of them. Exit code
-1 when something was not right.
+The time is cut into rounds. In each the clients of all kinds come, one worker is killed in the
+middle (SIGKILL) and replaced, and all clients go; then nothing may be left of them. Exit code 1
+when something was not right.
 """
 
 import argparse
 import os
 import random
-import socket
+import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,15 +24,22 @@ sys.path[:0] = [str(ROOT)]
 
 from soak_clients import DEADLINE, HEALTHY, Tally, broken, healthy  # noqa: E402
 
-from echo import metrics_files  # noqa: E402
+from tests.e2e.server_process import ServerProcess  # noqa: E402
 
-#: The command of one process of the service; its port goes behind it.
-SERVICE = (sys.executable, "server.py", "--quiet", "--metrics", "on", "--ping-interval", "0.5")
+WORKERS = 2
 
-PROCESSES = 2
+OPTIONS = (
+    *("--workers", str(WORKERS)),
+    *("--quiet", "--metrics", "on", "--ping-interval", "0.5"),
+)
 
-#: What is freed is given back at once where it is large: what is left is in use.
-ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(128 * 1024), "MALLOC_TRIM_THRESHOLD_": "0"}
+ENVIRONMENT = {
+    # What is freed is given back at once where it is large: what is left is in use.
+    "MALLOC_MMAP_THRESHOLD_": str(128 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": "0",
+    # Lets a worker say how many greenlets it has.
+    "PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "greenlet_count"),
+}
 
 #: Memory is judged from so many rounds, as it takes some to settle.
 JUDGED_ROUNDS = 10
@@ -43,84 +48,77 @@ JUDGED_ROUNDS = 10
 GROWTH = 0.05
 
 
-class Process:
-    """One process of the service.
+class Service(ServerProcess):
+    """The service with several workers, seen from within.
 
     Attributes:
-        life: how many times it was started.
-        starting: whether it cannot be reached for the moment.
+        survivor: the process id of the worker that is never killed.
+        kills: how many workers were killed.
+        sockets: what the killed workers had open above what an idle one has.
     """
 
-    def __init__(self, errors: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.errors = errors
-        self.life = 0
-        self.starting = True
+    def __init__(self) -> None:
+        super().__init__(*OPTIONS, environment=ENVIRONMENT)
         self.start()
-
-    def start(self) -> None:
-        with self.errors.open("ab") as errors:
-            self.popen = subprocess.Popen(
-                [*SERVICE, "--port", str(self.port)],
-                cwd=ROOT,
-                env=os.environ | ENVIRONMENT,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-            )
-        deadline = time.monotonic() + DEADLINE
-        while not self._reached():
-            if self.popen.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the service does not start: {self.errors.read_text()[-2000:]}")
-            time.sleep(0.05)
-        self.starting = False
-
-    def _reached(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
-        except OSError:
-            return False
-        return True
+        self.survivor = min(self.wait_for_workers(WORKERS))
+        self.kills = 0
+        self.sockets = 0
+        self.idle = self.in_use(self.survivor)
 
     def kill(self) -> None:
-        """End it as a crash does, and start it again."""
-        self.starting = True
-        self.life += 1
-        self.popen.kill()
-        self.popen.wait()
-        metrics_files.forget(self.popen.pid)
-        self.start()
+        """End the other worker as a crash does, and wait for the one in its place."""
+        (victim,) = self.worker_ids() - {self.survivor}
+        os.kill(victim, signal.SIGSTOP)  # from now on it accepts no connection
+        self.sockets += _descriptors(victim) - self.idle["descriptors"]
+        self.kills += 1
+        os.kill(victim, signal.SIGKILL)
+        self.wait_for_workers(WORKERS, besides={victim})
 
-    def stop(self) -> int:
-        self.popen.terminate()
-        return self.popen.wait(DEADLINE)
+    def in_use(self, worker: int) -> dict[str, int]:
+        """What a worker has, all but memory, once its garbage is collected."""
+        position = self.stderr.position
+        os.kill(worker, signal.SIGRTMIN + 1)
+        pattern = rf"^{worker} has (\d+) greenlets$"
+        said = self.stderr.wait_for_line(pattern, DEADLINE, after=position)
+        return {"descriptors": _descriptors(worker), "greenlets": int(said[1])}
+
+    def left(self) -> dict[str, float]:
+        """What is there above what there was when it was idle."""
+        left: dict[str, float] = {"open in /metrics": self.metric("echo_connections_open")}
+        for worker in self.worker_ids():
+            for what, count in self.in_use(worker).items():
+                left[f"{what} of {worker}"] = count - self.idle[what]
+        return {what: count for what, count in left.items() if count > 0}
 
     def memory(self) -> int:
-        """Resident memory, in KiB."""
-        status = Path(f"/proc/{self.popen.pid}/status").read_text()
+        """Resident memory of the worker that lives on, in KiB."""
+        status = Path(f"/proc/{self.survivor}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
-    def descriptors(self) -> int:
-        return len(list(Path(f"/proc/{self.popen.pid}/fd").iterdir()))
-
     def metric(self, name: str) -> float:
-        """The sum of a figure over its labels, as /metrics has it: for all processes together."""
-        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=DEADLINE) as response:
+        """The sum of a figure over its labels, as /metrics has it: for all workers together."""
+        with urlopen(f"{self.url}/metrics", timeout=DEADLINE) as response:
             lines = response.read().decode().splitlines()
         return sum(
             float(line.split()[-1]) for line in lines if line.startswith((f"{name} ", f"{name}{{"))
         )
 
 
+def _descriptors(worker: int) -> int:
+    return len(list(Path(f"/proc/{worker}/fd").iterdir()))
+
+
 @dataclass
 class Result:
-    """What a run has shown; ``memory``: KiB after each round, of the process that lives on."""
+    """What a run has shown.
+
+    ``memory``: KiB after each round, ``in_use``: at the end; of the worker that lives on.
+    """
 
     tally: Tally = field(default_factory=Tally)
     memory: list[int] = field(default_factory=list)
     kills: int = 0
-    descriptors: int = 0
+    in_use: dict[str, int] = field(default_factory=dict)
     opened: float = 0.0
 
     def growth(self) -> float | None:
@@ -135,48 +133,44 @@ class Result:
 def soak(seconds: float, rounds: int) -> Result:
     """Put the load on a service of its own."""
     result = Result()
-    with tempfile.TemporaryDirectory() as directory:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        processes = [Process(Path(directory) / f"stderr-{n}") for n in range(PROCESSES)]
+    service = Service()
+    try:
+        for number in range(rounds):
+            _round(service, seconds / rounds, number, result.tally)
+            _settle(service, result.tally)
+            result.memory.append(service.memory())
+        result.kills = service.kills
+        result.in_use = service.in_use(service.survivor)
+        result.opened = service.metric("echo_connections_total")
+    finally:
         try:
-            quiet = [process.descriptors() for process in processes]
-            for number in range(rounds):
-                _round(processes, seconds / rounds, number, result)
-                _settle(processes, quiet, result.tally)
-                result.memory.append(processes[0].memory())
-            result.descriptors = processes[0].descriptors()
-            result.opened = processes[0].metric("echo_connections_total")
-        finally:
-            codes = [process.stop() for process in processes]
-        if any(codes):
-            result.tally.problem(f"exit codes {codes}")
-        for process in processes:
-            if "Traceback" in (said := process.errors.read_text()):
-                result.tally.problem(said[said.index("Traceback") :][:2000])
+            service.finish()
+        except AssertionError as error:
+            result.tally.problem(str(error)[:2000])
+    cut = result.tally.seen["connections cut by a kill"]
+    if cut > service.sockets:
+        result.tally.problem(f"{cut} were cut, and the killed workers had {service.sockets}")
     growth = result.growth()
     if growth is not None and growth > GROWTH:
         result.tally.problem(f"memory grew by {growth:.1%}")
     return result
 
 
-def _round(processes: list[Process], seconds: float, number: int, result: Result) -> None:
-    """All clients come, the last process is killed, all clients go."""
+def _round(service: Service, seconds: float, number: int, tally: Tally) -> None:
+    """All clients come, a worker is killed, all clients go."""
     stop = Event()
     threads = []
-    for index, process in enumerate(processes):
-        for kind, count in HEALTHY.items():
-            for n in range(count):
-                rng = random.Random(f"{number} {index} {kind.__name__} {n}")
-                threads.append(
-                    Thread(target=healthy, args=(kind, process, rng, stop, result.tally))
-                )
-        rng = random.Random(f"{number} {index}")
-        threads.append(Thread(target=broken, args=(process, rng, stop, result.tally)))
+    for kind, count in HEALTHY.items():
+        for n in range(count):
+            rng = random.Random(f"{number} {kind.__name__} {n}")
+            threads.append(Thread(target=healthy, args=(kind, service, rng, stop, tally)))
+    for n in range(WORKERS):
+        rng = random.Random(f"{number} {n}")
+        threads.append(Thread(target=broken, args=(service, rng, stop, tally)))
     for thread in threads:
         thread.start()
     time.sleep(seconds / 2)
-    processes[-1].kill()
-    result.kills += 1
+    service.kill()
     time.sleep(seconds / 2)
     stop.set()
     for thread in threads:
@@ -185,27 +179,23 @@ def _round(processes: list[Process], seconds: float, number: int, result: Result
             raise SystemExit("a client hangs")
 
 
-def _settle(processes: list[Process], quiet: list[int], tally: Tally) -> None:
-    """Wait until nothing is left of the clients: no connection and no descriptor."""
+def _settle(service: Service, tally: Tally) -> None:
+    """Wait until nothing is left of the clients."""
     deadline = time.monotonic() + DEADLINE
-    while True:
-        left = processes[0].metric("echo_connections_open")
-        # One more than when quiet is the socket of the question before.
-        more = [p.descriptors() - n for p, n in zip(processes, quiet, strict=True)]
-        if left == 0 and max(more) <= 0:
-            return
+    while left := service.left():
         if time.monotonic() > deadline:
-            tally.problem(f"{left:g} connections are left, and descriptors: {more}")
+            tally.problem(f"left behind: {left}")
             return
         time.sleep(0.1)
 
 
 _METHOD = (
-    "In each round come, for each process, {} clients, and a stream of broken ones, which reset, "
-    "cut off or break the protocol. In its middle one process is killed (SIGKILL) and started "
-    "again. At its end all clients go, and nothing may be left of them: no connection in "
-    "/metrics, no descriptor. Memory is that of the process that lives on, resident; it may grow "
-    "by {:.0%}."
+    "gunicorn runs {} workers. In each round come {} clients, and streams of broken ones, which "
+    "reset, cut off or break the protocol. In its middle one worker is killed (SIGKILL), which may "
+    "cut its own connections and no other, and is replaced. At its end all clients go, and nothing "
+    "may be left of them: no connection in /metrics, no descriptor and no greenlet in any worker. "
+    "Memory is that of the worker that lives on, resident, once its garbage is collected; it may "
+    "grow by {:.0%}."
 )
 
 
@@ -215,13 +205,13 @@ def report(result: Result, seconds: float) -> str:
     kinds = ", ".join(f"{count} {kind.__name__}" for kind, count in HEALTHY.items())
     rows = {
         "Time": f"{seconds / 60:.1f} minutes in {len(result.memory)} rounds",
-        "Processes": f"{PROCESSES}, Python {sys.version.split()[0]}, {os.cpu_count()} cores",
+        "Workers": f"{WORKERS}, Python {sys.version.split()[0]}, {os.cpu_count()} cores",
         "Echoes, each compared": f"{seen['echoes']:,}",
         "WebSockets opened, as /metrics has it": f"{result.opened:,.0f}",
         "Broken clients": f"{seen['broken clients']:,}",
         "Kills": f"{result.kills}",
         "Connections they cut": f"{seen['connections cut by a kill']:,}",
-        "Descriptors at the end": f"{result.descriptors}",
+        "At the end": ", ".join(f"{count} {what}" for what, count in result.in_use.items()),
         "Memory after each round, MiB": ", ".join(f"{kib / 1024:.1f}" for kib in result.memory),
         "Growth, second half over first": "too few rounds" if growth is None else f"{growth:+.1%}",
     }
@@ -229,7 +219,7 @@ def report(result: Result, seconds: float) -> str:
         "# Soak",
         "",
         f"What `make soak` has shown on {time.strftime('%Y-%m-%d')}. "
-        + _METHOD.format(kinds, GROWTH),
+        + _METHOD.format(WORKERS, kinds, GROWTH),
         "",
         "| | |",
         "| --- | --- |",

@@ -92,17 +92,17 @@ def slow(client: ClientConnection, rng: random.Random, stop: Event, tally: Tally
         _check(client, b"".join(pieces), tally)
 
 
-#: The healthy kinds, and how many there are of each for each process.
-HEALTHY: dict[Callable[..., None], int] = {idle: 10, chatty: 4, huge: 1, slow: 5}
+#: The healthy kinds, and how many there are of each.
+HEALTHY: dict[Callable[..., None], int] = {idle: 20, chatty: 8, huge: 2, slow: 10}
 
 
-def healthy(kind, process, rng: random.Random, stop: Event, tally: Tally) -> None:
-    """A client of a kind until ``stop``; connects again when its process was killed."""
+def healthy(kind, service, rng: random.Random, stop: Event, tally: Tally) -> None:
+    """A client of a kind until ``stop``; connects again when its worker was killed."""
     while not stop.is_set():
-        life = process.life
+        kills = service.kills
         try:
             with connect(
-                f"ws://127.0.0.1:{process.port}/ws/echo",
+                service.websocket_url,
                 compression=rng.choice(["deflate", None]),
                 max_size=None,
                 open_timeout=DEADLINE,
@@ -110,19 +110,18 @@ def healthy(kind, process, rng: random.Random, stop: Event, tally: Tally) -> Non
                 ping_interval=None,
             ) as client:
                 kind(client, rng, stop, tally)
-            if client.close_code != 1000 and process.life == life:
+            if client.close_code != 1000 and service.kills == kills:
                 tally.problem(f"{kind.__name__}: closed with {client.close_code}")
         except (OSError, ConnectionClosed, EOFError) as error:
-            if process.life == life and not process.starting:
+            if service.kills == kills:
                 tally.problem(f"{kind.__name__}: {error!r}")
             tally.count("connections cut by a kill")
-            stop.wait(0.1)
 
 
-def broken(process, rng: random.Random, stop: Event, tally: Tally) -> None:
+def broken(service, rng: random.Random, stop: Event, tally: Tally) -> None:
     """Peers that break off or break rules, one after the other."""
     while not stop.is_set():
-        with suppress(OSError), socket.create_connection(("127.0.0.1", process.port)) as sock:
+        with suppress(OSError), socket.create_connection((service.host, service.port)) as sock:
             sock.settimeout(DEADLINE)
             if rng.randrange(4):
                 sock.sendall(HANDSHAKE)

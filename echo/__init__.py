@@ -9,6 +9,7 @@ Top: the service
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;
                     the inspector's loop and what is known of a connection
     settings.py     Settings: every option
+    option_types.py what their values may be
     forwarded.py    TrustedProxies: who asks, as the proxies in front say
     records.py      where the records of connections are that several processes share: nowhere
     redis_records.py  or in Redis

@@ -4,7 +4,9 @@ prometheus_client looks for it when it is first imported, so this file imports n
 ``prepare`` comes first, in the process that starts the others.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -23,15 +25,23 @@ def prepare() -> Path:
     """Make the directory that the environment names, or one of its own, and empty it.
 
     For the process that starts the others, before they are there and before anything imports
-    ``echo.metrics``: gunicorn's on_starting. Raises OSError.
+    ``echo.metrics``: gunicorn's on_starting. One of its own goes when the process ends. Raises
+    OSError.
     """
     if not os.environ.get(_VARIABLE):
         os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="echo-metrics-")
+        atexit.register(_remove, os.environ[_VARIABLE], os.getpid())
     path = Path(os.environ[_VARIABLE])
     path.mkdir(parents=True, exist_ok=True)
     for file in path.glob("*.db"):
         file.unlink()
     return path
+
+
+def _remove(path: str, owner: int) -> None:
+    """Remove a directory, unless this process is a fork of the one that has made it."""
+    if os.getpid() == owner:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def forget(pid: int) -> None:

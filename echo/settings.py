@@ -7,8 +7,6 @@ the environment are made from it, by click.
 import os
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
-from math import isnan
-from pathlib import Path
 from typing import Any, Final, Self
 
 import click
@@ -16,8 +14,16 @@ from click.core import ParameterSource
 
 from echo.net.certificate import Certificate
 from echo.net.limits import Limits
+from echo.option_types import (
+    FileParameter,
+    HostParameter,
+    OriginParameter,
+    RedisURLParameter,
+    Seconds,
+    SubprotocolParameter,
+)
 from echo.protocol.deflate import DeflatePolicy
-from echo.protocol.handshake import HandshakePolicy, Origin, is_token
+from echo.protocol.handshake import HandshakePolicy, Origin
 from echo.protocol.rfc6455 import MAX_PAYLOAD_LENGTH
 
 _LIMITS: Final = Limits()
@@ -29,89 +35,8 @@ _MOST_HOPS: Final = 100
 #: The longest time that an option takes: a day, in seconds.
 _DAY: Final = 86_400
 
-
-class _HostParameter(click.ParamType[str]):
-    """An address or a name; an empty one would mean all addresses, which nobody asked for."""
-
-    name = "ADDRESS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the value and give it back."""
-        if not value.strip():
-            self.fail("an address is needed.", param, ctx)
-        return str(value)
-
-
-class _OriginParameter(click.ParamType[str]):
-    """``*`` or an origin, which must be a whole one: a prefix would let in what nobody meant."""
-
-    name = "ORIGIN"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the value and give it back."""
-        if value != "*":
-            try:
-                Origin.parse(value)
-            except ValueError as error:
-                self.fail(f"{error}, nor '*'.", param, ctx)
-        return str(value)
-
-
-class _SubprotocolParameter(click.ParamType[str]):
-    """A token (RFC 6455, section 4.1, requirement 10)."""
-
-    name = "NAME"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the value and give it back."""
-        if not is_token(value):
-            self.fail(f"{value!r} is not a token of HTTP.", param, ctx)
-        return str(value)
-
-
-class _RedisURLParameter(click.ParamType[str]):
-    """Where a Redis is; an empty one means none."""
-
-    name = "URL"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the value and give it back. It may hold a password, so no error shows it."""
-        try:
-            if value:
-                from echo.redis_records import check_redis_url  # noqa: PLC0415
-
-                check_redis_url(value)
-        except ValueError:
-            self.fail("this is not redis://[[user]:password@]host[:port][/database].", param, ctx)
-        return str(value)
-
-
-class _Seconds(click.FloatRange):
-    """A time. Unlike click's own range it has no place for what is not a number."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Check the value and give it as a number."""
-        seconds = float(super().convert(value, param, ctx))
-        if isnan(seconds):
-            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
-        return seconds
-
-
-class _FileParameter(click.Path):
-    """A file that can be read; from here on it is found from any folder."""
-
-    def __init__(self) -> None:
-        super().__init__(exists=True, dir_okay=False, readable=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the value and give it as an absolute path."""
-        return str(Path(str(super().convert(value, param, ctx))).absolute())
-
-
-_SECONDS: Final = _Seconds(0, _DAY, min_open=True)
-_SECONDS_OR_OFF: Final = _Seconds(0, _DAY)
+_SECONDS: Final = Seconds(0, _DAY, min_open=True)
+_SECONDS_OR_OFF: Final = Seconds(0, _DAY)
 
 
 def _option(
@@ -136,7 +61,7 @@ class Settings:
         "127.0.0.1",
         "--host",
         "HOST",
-        _HostParameter(),
+        HostParameter(),
         "Address to listen on; 0.0.0.0 by default where PORT is set in the environment.",
     )
     port: int = _option(
@@ -153,14 +78,14 @@ class Settings:
         None,
         "--certfile",
         "ECHO_CERTFILE",
-        _FileParameter(),
+        FileParameter(),
         "To speak TLS: a PEM file with the certificate and its chain; read anew at SIGHUP.",
     )
     keyfile: str | None = _option(
         None,
         "--keyfile",
         "ECHO_KEYFILE",
-        _FileParameter(),
+        FileParameter(),
         "The certificate's key, a PEM file; without it the key is in the certificate's file.",
     )
     max_message_size: int = _option(
@@ -260,7 +185,7 @@ class Settings:
         (),
         "--subprotocol",
         "ECHO_SUBPROTOCOL",
-        _SubprotocolParameter(),
+        SubprotocolParameter(),
         "A subprotocol to choose from, repeatable; by default the client's first is chosen.",
         repeat=True,
     )
@@ -268,7 +193,7 @@ class Settings:
         (),
         "--allow-origin",
         "ECHO_ALLOW_ORIGIN",
-        _OriginParameter(),
+        OriginParameter(),
         "A foreign origin whose pages may connect, repeatable; * for all.",
         repeat=True,
     )
@@ -283,7 +208,7 @@ class Settings:
         "",
         "--redis-url",
         "ECHO_REDIS_URL",
-        _RedisURLParameter(),
+        RedisURLParameter(),
         "A Redis by which processes share the records of connections, for an hour each.",
     )
     quiet: bool = _option(

@@ -207,6 +207,8 @@ def _choose_id(environ: Environ, registry: Registry) -> str:
     BadRequest for an id that is malformed or known already.
     """
     query: str = environ.get("QUERY_STRING", "")
+    if not query:
+        return new_id()
     for chosen in parse_qs(query, keep_blank_values=True).get("id", ()):
         if not is_id(chosen):
             raise BadRequest("An id has 22 to 64 letters, digits, underscores and hyphens.")

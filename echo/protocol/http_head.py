@@ -33,7 +33,7 @@ TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  # RFC 9110, sectio
 _REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/(1\.[01])")
 
 #: RFC 9112, section 5: nothing between the name and its colon; no folding.
-_FIELD: Final = re.compile(rf"({TOKEN}):[ \t]*(.*?)[ \t]*")
+_NAME: Final = re.compile(TOKEN)
 
 #: RFC 9110, section 7.2: what a Host may be.
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~%!$&'()*+;=]*)(?::[0-9]*)?")
@@ -44,6 +44,9 @@ _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([/?].*)?", re.IGNORECASE)
 #: What may not stand in a head: controls, a line feed or a carriage return without the other. The
 #: last byte may be a carriage return whose line feed is still to come.
 _FORBIDDEN: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+#: What may stand in a head besides line ends.
+_PLAIN: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 #: The first byte of a line end.
 _CR: Final = ord("\r")
@@ -132,7 +135,7 @@ class HeadParser:
         buffer += data
         # Most heads come whole, and are free of faults: then one look at all is enough.
         whole = buffer.find(b"\r\n\r\n") + 4
-        self._clean = whole > 3 and not _FORBIDDEN.search(buffer, 0, whole)
+        self._clean = whole > 3 and _is_clean(buffer[:whole])
         if self._clean and self._fields is None and whole <= MAX_REQUEST_LINE and buffer[0] != _CR:
             lines = buffer[: whole - 4].decode("latin-1").split("\r\n")
             del buffer[:whole]
@@ -184,14 +187,20 @@ class HeadParser:
             return False
         if not text:
             return True
-        match = _FIELD.fullmatch(text)
-        if match is None:
+        name, colon, value = text.partition(":")
+        if not colon or not _NAME.fullmatch(name):
             raise MalformedRequest(f"{text[:40]!r} is not a header field 'Name: value'")
         if len(self._fields) == MAX_FIELDS:
             raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
-        self._fields.append((match[1], match[2]))
+        self._fields.append((name, value.strip(" \t")))
         self._fields_size += len(text) + 2
         return False
+
+
+def _is_clean(head: bytearray) -> bool:
+    """Whether there is nothing in a head that _FORBIDDEN finds, at a fraction of its price."""
+    # All that is not plain belongs to line ends, when they are as many bytes.
+    return len(head.translate(None, _PLAIN)) == 2 * head.count(b"\r\n")
 
 
 def _parse_request_line(text: str) -> tuple[str, str, str, str]:

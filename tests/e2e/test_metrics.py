@@ -1,8 +1,10 @@
 """/metrics: real server processes, and what they count of real connections."""
 
 import os
+import signal
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -275,6 +277,64 @@ def test_without_a_name_for_it_a_directory_is_made(tmp_path, monkeypatch):
 def test_nothing_is_forgotten_where_nothing_is_shared(monkeypatch):
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
     metrics_files.forget(1)
+
+
+# ---- gunicorn's workers
+
+
+def workers(start_server, environment=None):
+    server = start_server("--workers", "2", *ON, environment=environment)
+    return server, server.wait_for_workers(2)
+
+
+def test_each_worker_shows_the_figures_of_all(start_server, tmp_path):
+    (tmp_path / "counter_1.db").write_bytes(b"of a former life, and not even a proper file")
+    server, _ = workers(start_server, {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)})
+    with ExitStack() as stack:
+        for _ in range(20):
+            echo(stack.enter_context(open_websocket(server)), TEXT, "x")
+        wait_for(server, "echo_connections_open", 20)
+        shown = wait_for(server, "echo_messages_total{direction=in,kind=text}", 20)
+        assert shown["echo_connections_total"] == 20
+    wait_for(server, "echo_connections_open", 0)
+    assert len(list(tmp_path.glob("gauge_livesum_*.db"))) == 2
+
+
+def test_a_worker_that_was_killed_has_no_open_connections_and_its_counts_stay(start_server):
+    server, pids = workers(start_server)
+    victim = min(pids)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(open_websocket(server)) for _ in range(20)]
+        wait_for(server, "echo_connections_open", 20)
+        os.kill(victim, signal.SIGKILL)
+        server.wait_for_workers(2, besides={victim})
+        living = 0
+        for client in clients:
+            with suppress(ConnectionError, AssertionError):
+                echo(client, TEXT, "x")
+                living += 1
+        shown = wait_for(server, "echo_connections_open", living)
+        assert shown["echo_connections_total"] == 20
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_workers(2, besides=server.worker_ids())
+    assert wait_for(server, "echo_connections_open", 0)["echo_connections_total"] == 20
+
+
+def test_the_directory_of_its_own_goes_with_it(start_server, tmp_path):
+    server, _ = workers(start_server, {"TMPDIR": str(tmp_path)})
+    (directory,) = tmp_path.glob("echo-metrics-*")
+    assert list(directory.glob("*.db"))
+    server.stop()
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/proc/nowhere"])
+def test_workers_without_a_directory_are_one_line(path):
+    environment = {"PROMETHEUS_MULTIPROC_DIR": path}
+    result = run_command("--workers", "2", "--port", "0", *ON, environment=environment)
+    assert result.returncode == 1
+    assert result.stderr.startswith("gunicorn: cannot share metrics: ")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("path", ["", "/dev/null", "/nowhere"])

@@ -52,8 +52,8 @@ def descriptors(server):
 def greenlets(server):
     """How many greenlets live in the server's process, which is asked by a signal."""
     position = server.stderr.position
-    server.process.send_signal(signal.SIGUSR1)
-    return int(server.stderr.wait_for_line(r"^(\d+) greenlets$", after=position)[1])
+    server.process.send_signal(signal.SIGRTMIN)
+    return int(server.stderr.wait_for_line(r" has (\d+) greenlets$", after=position)[1])
 
 
 def threads(server):
