@@ -2,7 +2,8 @@
 
 gevent-websocket 0.10.1 upgrades before the application is asked, on any path, and leniently. Here
 it is the other way round: the request goes to the application like any other, and the handler of
-a route calls ``upgrade``, which writes the 101; what the application answers then goes nowhere.
+a route calls ``upgrade``. What is taken from gevent-websocket is the way in which it turns pywsgi's
+response into a 101 and keeps the connection.
 """
 
 from collections.abc import Callable
@@ -28,8 +29,6 @@ _AnyConnection = TypeVar("_AnyConnection", bound=Connection)
 
 #: Where a request's environ has the handler that serves it.
 _HANDLER: Final = "echo.handler"
-
-_STATUS_LINE: Final = "HTTP/1.1 101 Switching Protocols"
 
 #: The field of the 101 response that names the connection.
 _ID_FIELD: Final = "X-Connection-Id"
@@ -119,6 +118,9 @@ class UpgradeHandler(HTTPHandler):
     #: Whether the 101 response was begun: whatever the application answers then goes nowhere.
     _switched = False
 
+    #: The head of the 101 response.
+    _sent = b""
+
     def run_application(self) -> None:
         """Let the application answer: gevent-websocket's own upgrade is passed over."""
         try:
@@ -128,21 +130,26 @@ class UpgradeHandler(HTTPHandler):
                 self.connection.abandon()
 
     def send_response(self, response: HandshakeResponse, connection_id: str) -> bytes:
-        """Send the 101 response and drop what only the handshake needs; returns the head as sent.
+        """Send the 101 response and drop what only HTTP needs; returns the head as sent.
 
         Raises ConnectionLost.
         """
-        fields = [*response.headers(), (_ID_FIELD, connection_id)]
-        lines = [_STATUS_LINE, *(f"{name}: {value}" for name, value in fields), "", ""]
-        head = "\r\n".join(lines).encode("latin-1")
-        self._switched = self.close_connection = True
+        # gevent-websocket's start_response leaves out what a 101 must not have (a length, chunks)
+        # and ends HTTP on this connection, when it finds a WebSocket in the environ.
+        environ = self.environ or {}
+        environ["wsgi.websocket"] = self
         try:
-            self.response_length = self.channel.send([head], self.server.limits.write_timeout)
+            headers = [*response.headers(), (_ID_FIELD, connection_id)]
+            self.start_response("101 Switching Protocols", headers)
+            self._switched = True
+            self.write(b"")
         except OSError as error:
             raise ConnectionLost(f"during the opening handshake: {error}") from error
-        for name in _HANDSHAKE_ONLY:
-            (self.environ or {}).pop(name, None)
-        return head
+        finally:
+            del environ["wsgi.websocket"]
+        self._let_go(environ)
+        sent, self._sent = self._sent, b""
+        return sent
 
     def take_rest(self) -> bytes:
         """What has come behind the request."""
@@ -174,11 +181,23 @@ class UpgradeHandler(HTTPHandler):
         if self.connection is None:
             super().log_request()
 
+    def _sendall(self, data: bytes) -> None:
+        """Write a piece of the response; of a 101 its head is kept."""
+        if self._switched:
+            self._sent = data
+        super()._sendall(data)
+
     def _make_environ(self, head: RequestHead) -> Environ:
         """The request's environ, with the way back to this handler."""
         environ = super()._make_environ(head)
         environ[_HANDLER] = self
         return environ
+
+    def _let_go(self, environ: Environ) -> None:
+        """Drop what only HTTP needs: a connection is idle most of its life, and there are many."""
+        self.response_headers = None
+        for name in _HANDSHAKE_ONLY:
+            environ.pop(name, None)
 
 
 def _choose_id(environ: Environ, registry: Registry) -> str:
