@@ -12,7 +12,7 @@ run: $(VENV)/run ## Start the server on port 8000.
 	$(BIN)/python server.py
 
 test: $(VENV)/test lint ## Every test, with branch coverage.
-	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || ($(APT) update && $(APT) install -y chromium-headless-shell)
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || ($(APT) update && ($(APT) install -y chromium-headless-shell || $(APT) install -y chromium))
 	@command -v redis-server >/dev/null || ($(APT) update && $(APT) install -y redis-server)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ($(APT) update && $(APT) install -y nginx-light)
 	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term

@@ -10,7 +10,10 @@ from echo import metrics_files
 
 if os.environ.get("ECHO_METRICS") == "on" and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     # Before the library that counts is imported, which looks for the directory then.
-    metrics_files.prepare()
+    try:
+        metrics_files.prepare()
+    except OSError as error:
+        sys.exit(f"gunicorn: cannot share metrics: {error}")
 
 from echo.worker import EchoWorker
 
@@ -32,17 +35,20 @@ logger_class = "echo.worker.PlainLogger"
 loglevel = "warning"
 control_socket_disable = True
 when_ready = EchoWorker.announce
-post_fork = EchoWorker.begin
 
 
-def on_starting(arbiter: Arbiter) -> None:
+def on_starting(_: object) -> None:
     """Empty the directory by which the workers share their figures."""
     if metrics_files.directory() is not None:
         try:
             metrics_files.prepare()
         except OSError as error:
-            arbiter.log.error("cannot share metrics: %s", error)
-            sys.exit(1)
+            sys.exit(f"gunicorn: cannot share metrics: {error}")
+
+
+def pre_exec(arbiter: Arbiter) -> None:
+    """Let a gunicorn that takes the place of this one (SIGUSR2) have a directory of its own."""
+    metrics_files.leave_out(arbiter.cfg.env_orig)
 
 
 def child_exit(_: object, worker: EchoWorker) -> None:

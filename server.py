@@ -14,7 +14,7 @@ import click
 from flask import Flask
 
 from echo.app import create_app
-from echo.log_formats import FORMATS
+from echo.log_formats import message_log
 from echo.service import nowhere, service
 from echo.settings import Settings, add_options
 
@@ -81,10 +81,8 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(name)
     settings = Settings.from_environment()
-    logs = FORMATS[settings.log_format](
-        sys.stdout or nowhere(), sys.stderr or nowhere(), quiet=settings.quiet
-    )
-    application = globals()[name] = create_app(settings, logs.messages)
+    messages = message_log(settings.log_format, sys.stdout or nowhere(), quiet=settings.quiet)
+    application = globals()[name] = create_app(settings, messages)
     return application
 
 

@@ -14,6 +14,7 @@ import signal
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
@@ -59,16 +60,23 @@ class Service(ServerProcess):
 
     def __init__(self) -> None:
         super().__init__(*OPTIONS, environment=ENVIRONMENT)
-        self.start()
-        self.survivor = min(self.wait_for_workers(WORKERS))
+        self.survivor = 0
         self.kills = 0
         self.sockets = 0
+        self.idle: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Start it, and see what it has when it is idle."""
+        self.start()
+        self.survivor = min(self.wait_for_workers(WORKERS))
         self.idle = self.in_use(self.survivor)
 
     def kill(self) -> None:
         """End the other worker as a crash does, and wait for the one in its place."""
         (victim,) = self.worker_ids() - {self.survivor}
-        os.kill(victim, signal.SIGSTOP)  # from now on it accepts no connection
+        os.kill(victim, signal.SIGSTOP)  # once it has stopped it accepts no connection
+        while Path(f"/proc/{victim}/stat").read_text().rpartition(") ")[2][0] != "T":
+            time.sleep(0.01)
         self.sockets += _descriptors(victim) - self.idle["descriptors"]
         self.kills += 1
         os.kill(victim, signal.SIGKILL)
@@ -135,6 +143,7 @@ def soak(seconds: float, rounds: int) -> Result:
     result = Result()
     service = Service()
     try:
+        service.begin()
         for number in range(rounds):
             _round(service, seconds / rounds, number, result.tally)
             _settle(service, result.tally)
@@ -163,20 +172,34 @@ def _round(service: Service, seconds: float, number: int, tally: Tally) -> None:
     for kind, count in HEALTHY.items():
         for n in range(count):
             rng = random.Random(f"{number} {kind.__name__} {n}")
-            threads.append(Thread(target=healthy, args=(kind, service, rng, stop, tally)))
+            threads.append(_thread(tally, healthy, kind, service, rng, stop, tally))
     for n in range(WORKERS):
         rng = random.Random(f"{number} {n}")
-        threads.append(Thread(target=broken, args=(service, rng, stop, tally)))
-    for thread in threads:
-        thread.start()
-    time.sleep(seconds / 2)
-    service.kill()
-    time.sleep(seconds / 2)
-    stop.set()
+        threads.append(_thread(tally, broken, service, rng, stop, tally))
+    try:
+        time.sleep(seconds / 2)
+        service.kill()
+        time.sleep(seconds / 2)
+    finally:
+        stop.set()
     for thread in threads:
         thread.join(2 * DEADLINE)
         if thread.is_alive():
             raise SystemExit("a client hangs")
+
+
+def _thread(tally: Tally, client: Callable[..., None], *arguments: object) -> Thread:
+    """A thread that runs a client, whose failure is a problem."""
+
+    def run() -> None:
+        try:
+            client(*arguments)
+        except Exception as error:  # noqa: BLE001
+            tally.problem(f"{client.__name__}: {error!r}")
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    return thread
 
 
 def _settle(service: Service, tally: Tally) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 #: Seconds that anything may take; only a hang takes so long.
@@ -110,18 +110,26 @@ def healthy(kind, service, rng: random.Random, stop: Event, tally: Tally) -> Non
                 ping_interval=None,
             ) as client:
                 kind(client, rng, stop, tally)
-            if client.close_code != 1000 and service.kills == kills:
-                tally.problem(f"{kind.__name__}: closed with {client.close_code}")
-        except (OSError, ConnectionClosed, EOFError) as error:
+            ended = "" if client.close_code == 1000 else f"closed with {client.close_code}"
+        except TimeoutError as error:
+            tally.problem(f"{kind.__name__}: {error!r}")
+            continue
+        except (OSError, WebSocketException, EOFError) as error:
+            ended = repr(error)
+        if ended:
             if service.kills == kills:
-                tally.problem(f"{kind.__name__}: {error!r}")
+                tally.problem(f"{kind.__name__}: {ended}")
+                stop.wait(0.1)
             tally.count("connections cut by a kill")
 
 
 def broken(service, rng: random.Random, stop: Event, tally: Tally) -> None:
     """Peers that break off or break rules, one after the other."""
     while not stop.is_set():
-        with suppress(OSError), socket.create_connection((service.host, service.port)) as sock:
+        with (
+            suppress(ConnectionResetError, BrokenPipeError, TimeoutError),
+            socket.create_connection((service.host, service.port)) as sock,
+        ):
             sock.settimeout(DEADLINE)
             if rng.randrange(4):
                 sock.sendall(HANDSHAKE)

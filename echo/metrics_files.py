@@ -14,6 +14,9 @@ from typing import Final
 #: Where prometheus_client looks for the directory.
 _VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
+#: How the name of a directory begins that nobody has named.
+_OWN: Final = "echo-metrics-"
+
 
 def directory() -> Path | None:
     """Where the processes share their figures; None when this process is alone."""
@@ -29,13 +32,19 @@ def prepare() -> Path:
     OSError.
     """
     if not os.environ.get(_VARIABLE):
-        os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="echo-metrics-")
+        os.environ[_VARIABLE] = tempfile.mkdtemp(prefix=_OWN)
         atexit.register(_remove, os.environ[_VARIABLE], os.getpid())
     path = Path(os.environ[_VARIABLE])
     path.mkdir(parents=True, exist_ok=True)
     for file in path.glob("*.db"):
         file.unlink()
     return path
+
+
+def leave_out(environment: dict[str, str]) -> None:
+    """Take a directory of this service's own out of the environment of another one."""
+    if Path(environment.get(_VARIABLE, "")).name.startswith(_OWN):
+        del environment[_VARIABLE]
 
 
 def _remove(path: str, owner: int) -> None:

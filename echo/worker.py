@@ -33,6 +33,23 @@ _HEARTBEAT: Final = 1.0
 _STOPPING: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 
 
+def _hold_signals() -> None:
+    """Keep back what stops a worker.
+
+    A signal that came to a worker before it is one would be put into the queue of the master that
+    it is a copy of, where nobody looks for it: the worker would serve on until it is killed.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+
+
+def _hear_signals() -> None:
+    """Take what was kept back, and what comes from now on."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+
+os.register_at_fork(before=_hold_signals, after_in_parent=_hear_signals)
+
+
 class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's log, as plain as the service's own."""
 
@@ -100,23 +117,12 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         """Leave the application to the service, which makes it together with its server."""
 
-    @staticmethod
-    def begin(arbiter: Arbiter, worker: "EchoWorker") -> None:
-        """Make a forked process a worker; gunicorn's hook for after the fork.
-
-        A signal that comes before that is put into the queue of the master that it is a copy of,
-        where nobody would ever look for it: the worker would serve on until it is killed.
-        """
-        worker.init_signals()
-        while not arbiter.SIG_QUEUE.empty():
-            if arbiter.SIG_QUEUE.get_nowait() in _STOPPING:
-                sys.exit()
-
     def init_signals(self) -> None:
         """Until it serves, a worker has nothing to do at its end."""
         for number in self.SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            ignored = number == signal.SIGUSR1
+            signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        _hear_signals()
 
     def run(self) -> None:
         """Serve until a signal, or until gunicorn is gone."""

@@ -1,11 +1,10 @@
 """Real servers for the end-to-end tests."""
 
-import ssl
 from contextlib import ExitStack, contextmanager, nullcontext
 
 import pytest
-import trustme
 
+from tests.e2e.authority import Authority
 from tests.e2e.browser import browser, complaints, page  # noqa: F401
 from tests.e2e.server_process import ServerProcess
 
@@ -62,8 +61,10 @@ def module_servers():
 @pytest.fixture(scope="session")
 def shared_server():
     """The server behind ``echo_server``."""
-    with untraced(), server_factory() as start:
-        yield start()
+    with server_factory() as start:
+        with untraced():
+            server = start()
+        yield server
 
 
 @pytest.fixture
@@ -71,30 +72,6 @@ def echo_server(shared_server):
     """A running ServerProcess with the default options, shared by tests that leave it as it is."""
     yield shared_server
     shared_server.check()
-
-
-class Authority:
-    """A certificate authority of the tests, and a file with a certificate for this machine.
-
-    Attributes:
-        certfile: the certificate with its key.
-        context: the ssl.SSLContext of clients that trust the authority, and it alone.
-        options: the server's options for TLS.
-    """
-
-    def __init__(self, folder):
-        self._authority = trustme.CA()
-        self.certfile = folder / "certificate.pem"
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._authority.configure_trust(self.context)
-        self.options = ("--certfile", str(self.certfile))
-        self.issue()
-
-    def issue(self):
-        """Write a new certificate into the file; returns it as DER."""
-        certificate = self._authority.issue_cert("127.0.0.1", "localhost")
-        certificate.private_key_and_cert_chain_pem.write_to_path(self.certfile)
-        return ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
 
 
 @pytest.fixture

@@ -315,8 +315,9 @@ def test_a_worker_that_was_killed_has_no_open_connections_and_its_counts_stay(st
                 living += 1
         shown = wait_for(server, "echo_connections_open", living)
         assert shown["echo_connections_total"] == 20
+    old = server.worker_ids()
     server.process.send_signal(signal.SIGHUP)
-    server.wait_for_workers(2, besides=server.worker_ids())
+    server.wait_for_workers(2, besides=old)
     assert wait_for(server, "echo_connections_open", 0)["echo_connections_total"] == 20
 
 
@@ -326,6 +327,15 @@ def test_the_directory_of_its_own_goes_with_it(start_server, tmp_path):
     assert list(directory.glob("*.db"))
     server.stop()
     assert not directory.exists()
+
+
+def test_a_gunicorn_that_takes_over_gets_a_directory_of_its_own():
+    own = {"PROMETHEUS_MULTIPROC_DIR": "/tmp/echo-metrics-abc", "PORT": "1"}
+    metrics_files.leave_out(own)
+    assert own == {"PORT": "1"}
+    named = {"PROMETHEUS_MULTIPROC_DIR": "/srv/metrics"}
+    metrics_files.leave_out(named)
+    assert named == {"PROMETHEUS_MULTIPROC_DIR": "/srv/metrics"}
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/proc/nowhere"])
