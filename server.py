@@ -14,8 +14,8 @@ import click
 from flask import Flask
 
 from echo.app import create_app
-from echo.log_formats import message_log
-from echo.service import nowhere, service
+from echo.logs import SilentMessageLog
+from echo.service import service
 from echo.settings import Settings, add_options
 
 
@@ -80,9 +80,8 @@ def __getattr__(name: str) -> Flask:
     """Make ``app`` when a WSGI tool first asks for it, so that the command does not."""
     if name != "app":
         raise AttributeError(name)
-    settings = Settings.from_environment()
-    messages = message_log(settings.log_format, sys.stdout or nowhere(), quiet=settings.quiet)
-    application = globals()[name] = create_app(settings, messages)
+    # On a server of another kind no request becomes a WebSocket: there are no messages to log.
+    application = globals()[name] = create_app(Settings.from_environment(), SilentMessageLog())
     return application
 
 

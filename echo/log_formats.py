@@ -132,15 +132,6 @@ class JSONLogs(Logs):
 FORMATS: Final = {"text": TextLogs, "json": JSONLogs}
 
 
-def message_log(log_format: str, output: TextIO, *, quiet: bool) -> MessageLog:
-    """The log of messages alone, for an application whose server has logs of its own."""
-    if quiet:
-        return SilentMessageLog()
-    if log_format == "json":
-        return _JSONMessageLog(LogQueue(output, _dropped_line))
-    return MessageLog(LogQueue(output))
-
-
 class _JSONEntryLog:
     def __init__(self, queue: LogQueue) -> None:
         self._put = queue.put
