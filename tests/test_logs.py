@@ -285,6 +285,14 @@ def test_long_line_is_written_whole(pipe, queue):
     assert pipe.lines(2) == [line, "next"]
 
 
+@pytest.mark.parametrize("unsafe", ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\u202e", "\ud800"])
+def test_one_line_that_needs_it_is_escaped_among_many_that_do_not(pipe, queue, unsafe):
+    plain = [f"line {number} ~" for number in range(50)]
+    for line in [*plain, f"a{unsafe}b", *plain]:
+        queue.put(str, line)
+    assert pipe.lines(101) == [*plain, f"a{ascii(unsafe)[1:-1]}b", *plain]
+
+
 def test_output_in_ascii_shows_other_characters_escaped(make_pipe, make_queue):
     pipe = make_pipe("ascii")
     queue = make_queue(pipe)
