@@ -1,7 +1,6 @@
 """gunicorn's settings. The service has its own from the environment: see echo/settings.py."""
 
 import os
-import sys
 from math import ceil
 
 from gunicorn.arbiter import Arbiter
@@ -10,10 +9,7 @@ from echo import metrics_files
 
 if os.environ.get("ECHO_METRICS") == "on" and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     # Before the library that counts is imported, which looks for the directory then.
-    try:
-        metrics_files.prepare()
-    except OSError as error:
-        sys.exit(f"gunicorn: cannot share metrics: {error}")
+    metrics_files.prepare()
 
 from echo.worker import EchoWorker
 
@@ -40,10 +36,7 @@ when_ready = EchoWorker.announce
 def on_starting(_: object) -> None:
     """Empty the directory by which the workers share their figures."""
     if metrics_files.directory() is not None:
-        try:
-            metrics_files.prepare()
-        except OSError as error:
-            sys.exit(f"gunicorn: cannot share metrics: {error}")
+        metrics_files.prepare()
 
 
 def pre_exec(arbiter: Arbiter) -> None:

@@ -7,6 +7,7 @@ prometheus_client looks for it when it is first imported, so this file imports n
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -28,9 +29,16 @@ def prepare() -> Path:
     """Make the directory that the environment names, or one of its own, and empty it.
 
     For the process that starts the others, before they are there and before anything imports
-    ``echo.metrics``: gunicorn's on_starting. One of its own goes when the process ends. Raises
-    OSError.
+    ``echo.metrics``: gunicorn's on_starting. One of its own goes when the process ends, which it
+    does at once, with one line, where there can be no directory.
     """
+    try:
+        return _prepare()
+    except OSError as error:
+        sys.exit(f"gunicorn: cannot share metrics: {error}")
+
+
+def _prepare() -> Path:
     if not os.environ.get(_VARIABLE):
         os.environ[_VARIABLE] = tempfile.mkdtemp(prefix=_OWN)
         atexit.register(_remove, os.environ[_VARIABLE], os.getpid())
