@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT)]
 
 from soak_clients import DEADLINE, HEALTHY, Tally, broken, healthy  # noqa: E402
 
-from tests.e2e.server_process import ServerProcess  # noqa: E402
+from tests.e2e.server_process import ServerProcess, memory  # noqa: E402
 
 WORKERS = 2
 
@@ -98,11 +98,6 @@ class Service(ServerProcess):
                 left[f"{what} of {worker}"] = count - self.idle[what]
         return {what: count for what, count in left.items() if count > 0}
 
-    def memory(self) -> int:
-        """Resident memory of the worker that lives on, in KiB."""
-        status = Path(f"/proc/{self.survivor}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0])
-
     def metric(self, name: str) -> float:
         """The sum of a figure over its labels, as /metrics has it: for all workers together."""
         with urlopen(f"{self.url}/metrics", timeout=DEADLINE) as response:
@@ -147,7 +142,7 @@ def soak(seconds: float, rounds: int) -> Result:
         for number in range(rounds):
             _round(service, seconds / rounds, number, result.tally)
             _settle(service, result.tally)
-            result.memory.append(service.memory())
+            result.memory.append(memory(service, worker=service.survivor) // 1024)
         result.kills = service.kills
         result.in_use = service.in_use(service.survivor)
         result.opened = service.metric("echo_connections_total")

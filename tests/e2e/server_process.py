@@ -180,9 +180,12 @@ class Output:
             self._changed.notify_all()
 
 
-def memory(server, kind="VmRSS"):
-    """The resident memory of a server's process, in bytes; VmHWM: the most that it ever was."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
+def memory(server, kind="VmRSS", worker=None):
+    """The resident memory of a server's process, or of the worker of that process id, in bytes.
+
+    VmHWM: the most that it ever was.
+    """
+    status = Path(f"/proc/{worker or server.process.pid}/status").read_text()
     return int(status.split(f"{kind}:")[1].split()[0]) * 1024
 
 
