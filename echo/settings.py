@@ -107,8 +107,16 @@ class Settings:
         "--receive-budget",
         "ECHO_RECEIVE_BUDGET",
         click.IntRange(1),
-        "What all messages that come in pieces may have of memory until they are answered, in "
-        "bytes; above, 1013.",
+        "Memory for unfinished messages and unsent answers over all connections, in bytes, beyond "
+        "64 KiB for each; when it is used up, the largest and oldest closes with 1013.",
+    )
+    message_timeout: float = _option(
+        _LIMITS.message_timeout,
+        "--message-timeout",
+        "ECHO_MESSAGE_TIMEOUT",
+        _SECONDS_OR_OFF,
+        "Maximum time for a message above 64 KiB to arrive and be taken back, in seconds; slower "
+        "ones close the connection with 1008; 0 for no maximum.",
     )
     head_timeout: float = _option(
         _LIMITS.head_timeout,

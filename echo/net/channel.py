@@ -4,9 +4,8 @@ A Channel belongs to the greenlet that made it. That greenlet waits here and now
 in the hub, and a watcher on the socket or a timer switches back to it.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
-from errno import EBADF
+from errno import EBADF, ECONNABORTED
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
 from time import monotonic
 from typing import Final
@@ -14,6 +13,8 @@ from typing import Final
 import gevent
 from gevent import socket as gevent_socket
 from greenlet import greenlet
+
+from echo.protocol.budget import BudgetShare
 
 #: Bytes that one receive takes at most.
 RECEIVE_SIZE: Final = 256 * 1024
@@ -41,10 +42,19 @@ class Interrupted(Exception):
 class Channel:
     """A connected stream socket with blocking calls for one greenlet.
 
-    Only ``interrupt`` may be called by another greenlet.
+    Only ``interrupt`` and ``abort_write`` may be called by another greenlet.
     """
 
-    __slots__ = ("_greenlet", "_hub", "_interrupted", "_parked", "_reader", "_reading", "_sock")
+    __slots__ = (
+        "_greenlet",
+        "_hub",
+        "_interrupted",
+        "_parked",
+        "_reader",
+        "_reading",
+        "_sock",
+        "_writing",
+    )
 
     def __init__(self, sock: gevent_socket.socket) -> None:
         """Take over a connected socket; ``close`` ends it."""
@@ -58,6 +68,8 @@ class Channel:
         self._hub = gevent.get_hub()
         self._interrupted = False
         self._parked = False
+        # Whether a write waits for the socket and may go on.
+        self._writing = False
         # Started when the greenlet first waits and left running: starting it anew for each receive
         # would cost more than the rare event that comes when the greenlet is elsewhere.
         self._reading = False
@@ -85,21 +97,28 @@ class Channel:
             except BlockingIOError:
                 continue
 
-    def send(self, pieces: Sequence[bytes], timeout: float | None = None) -> int:
+    def send(
+        self,
+        pieces: list[bytes],
+        timeout: float | None = None,
+        share: BudgetShare | None = None,
+    ) -> int:
         """Write all bytes to the socket, waiting while its buffer is full.
 
-        Returns how many they are. Raises OSError, TimeoutError among them when no byte could be
-        written for ``timeout`` seconds.
+        Returns how many they are, and may empty the list. ``share`` counts what has to wait.
+        Raises OSError, TimeoutError among them when no byte could be written for ``timeout``
+        seconds, and TryAgainLater when the share cannot count what waits.
         """
         if pieces and len(pieces[-1]) > _JOIN_SIZE:
-            return self._send_both(b"".join(pieces[:-1]), pieces[-1], timeout)
+            return self._send_both(pieces, timeout, share)
         data = b"".join(pieces)
         try:
             sent = self._sock.send(data)
         except BlockingIOError:
             sent = 0
         if sent < len(data):
-            self._send_rest(memoryview(data)[sent:], timeout)
+            pieces.clear()  # a peer that does not read must not hold thousands of small objects
+            self._send_rest(memoryview(data)[sent:], timeout, share)
         return len(data)
 
     def give_way(self) -> None:
@@ -116,6 +135,13 @@ class Channel:
         """Make ``receive`` raise Interrupted: the call that waits, or else the next one."""
         self._interrupted = True
         self._hub.loop.run_callback(self._wake)
+
+    def abort_write(self) -> bool:
+        """Make a ``send`` that waits for the socket raise OSError; False when none does."""
+        waits, self._writing = self._writing, False
+        if waits:
+            self._hub.loop.run_callback(self._wake)
+        return waits
 
     def finish(self, timeout: float) -> None:
         """Say that nothing more is sent, read on until the peer ends too, and close.
@@ -142,25 +168,36 @@ class Channel:
         self._reader.close()
         self._sock.close()
 
-    def _send_both(self, data: bytes, last: bytes, timeout: float | None) -> int:
-        """As send, of what is joined and of a last piece that would cost too much to join."""
+    def _send_both(
+        self, pieces: list[bytes], timeout: float | None, share: BudgetShare | None
+    ) -> int:
+        """As send, where the last piece is too large to be joined with the others."""
+        last = pieces.pop()
+        data = b"".join(pieces)
         try:
             sent = self._sock.sendmsg((data, last))
         except BlockingIOError:
             sent = 0
+        size = len(data) + len(last)
         if sent < len(data):
-            self._send_rest(memoryview(data)[sent:], timeout)
+            self._send_rest(memoryview(data)[sent:], timeout, share)
             sent = len(data)
-        if sent < len(data) + len(last):
-            self._send_rest(memoryview(last)[sent - len(data) :], timeout)
-        return len(data) + len(last)
+        if sent < size:
+            self._send_rest(memoryview(last)[sent - len(data) :], timeout, share)
+        return size
 
-    def _send_rest(self, rest: memoryview, timeout: float | None) -> None:
+    def _send_rest(
+        self, rest: memoryview, timeout: float | None, share: BudgetShare | None
+    ) -> None:
         """Write what the socket did not take at once, as it makes room."""
         writer = self._hub.loop.io(self._sock.fileno(), _WRITE)
         self._stop_reading()
         writer.start(self._wake)
+        self._writing = True
+        counted = 0
         try:
+            if share is not None:
+                counted = share.cover(len(rest))
             while rest:
                 rest = rest[self._send_some(rest, timeout) :]
         except BaseException:
@@ -168,8 +205,11 @@ class Channel:
             self._end_output()
             raise
         finally:
+            self._writing = False
             writer.stop()
             writer.close()
+            if share is not None:
+                share.give_back(counted)
 
     def _send_some(self, rest: memoryview, timeout: float | None) -> int:
         """Wait until the socket takes some bytes; returns how many."""
@@ -179,6 +219,8 @@ class Channel:
                 self._park()
             else:
                 self._park_until(deadline, timeout)
+            if not self._writing:
+                raise OSError(ECONNABORTED, "the write was given up")
             with suppress(BlockingIOError):
                 return self._sock.send(rest)
 

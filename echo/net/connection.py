@@ -9,6 +9,7 @@ from gevent import GreenletExit
 
 from echo.net.channel import Channel, Interrupted, receive_buffer
 from echo.net.limits import Limits
+from echo.protocol.budget import BudgetShare, ReceiveBudget
 from echo.protocol.deflate import Deflater, Inflater, PerMessageDeflate
 from echo.protocol.errors import (
     Cause,
@@ -18,10 +19,10 @@ from echo.protocol.errors import (
     ConnectionFailed,
     ConnectionLost,
     ProtocolViolation,
+    TryAgainLater,
 )
 from echo.protocol.frames import Close, Frame, serialize_header
 from echo.protocol.messages import BINARY, TEXT, Event, MessageParser
-from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, RSV1, CloseCode, Opcode
 from echo.protocol.tally import round_trips, tally_of
 
@@ -79,6 +80,7 @@ class Connection:
         "_ping_request",
         "_queue",
         "_queued",
+        "_share",
         "_short_headers",
         "_tallied",
         "_tally",
@@ -138,7 +140,8 @@ class Connection:
         self._tally = tally_of(TEXT)
         self._tallied = 0
         self._deflater = None if deflate is None else deflate.deflater
-        self._parser = self._make_parser(budget, None if deflate is None else deflate.inflater)
+        self._share = BudgetShare(budget, self._evict)
+        self._parser = self._make_parser(None if deflate is None else deflate.inflater)
         self._events: Iterator[Event] = iter(())
         self._take(received, len(received))
 
@@ -260,9 +263,15 @@ class Connection:
             self._let_go()
             self._channel.close()
 
-    def _make_parser(self, budget: ReceiveBudget, inflater: Inflater | None) -> MessageParser:
+    def _make_parser(self, inflater: Inflater | None) -> MessageParser:
         """The parser of what arrives; called once."""
-        return MessageParser(self._limits.max_message_size, budget, inflater)
+        return MessageParser(self._limits.max_message_size, self._share, inflater)
+
+    def _evict(self, violation: ProtocolViolation) -> None:
+        """Fail, as ``violation`` says: another greenlet needs the memory that this one holds."""
+        self._parser.fail(violation)
+        if not self._channel.abort_write():
+            self._channel.interrupt()
 
     def _receive(self) -> None:
         """Write what is queued, wait for bytes and parse them."""
@@ -309,8 +318,13 @@ class Connection:
         self._queue = []
         self._queued = 0
         try:
-            self.bytes_out += self._channel.send(queue, self._limits.write_timeout)
+            self.bytes_out += self._channel.send(queue, self._limits.write_timeout, self._share)
+        except TryAgainLater as limit:
+            self._lose(ConnectionLost(limit.reason, limit.cause))
         except OSError as error:
+            failure = self._parser.failure
+            if failure is not None and failure.cause is Cause.LIMIT:
+                self._lose(ConnectionLost(failure.reason, failure.cause))
             self._lose(ConnectionLost.after(error))
 
     def _count(self) -> None:
@@ -346,6 +360,8 @@ class Connection:
 
     def _take_requests(self) -> None:
         """Do what other greenlets have asked for."""
+        if self._parser.failure is not None:
+            self._fail(self._parser.failure)
         if self._close_request is not None:
             self._close(self._close_request)
         elif self._ping_request:

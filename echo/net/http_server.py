@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from socket import socket
 from time import monotonic
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, NoReturn, TextIO, cast
 from wsgiref.types import WSGIApplication
 
 import gevent
@@ -26,8 +26,8 @@ from echo.net.registry import Registry
 from echo.net.tls_channel import TLSChannel
 from echo.net.upgrade import UpgradeHandler
 from echo.net.watcher import LogWriter, Notice, NoticeWriter, NoWatcher, TextWriter, Watcher
+from echo.protocol.budget import ReceiveBudget
 from echo.protocol.errors import TooManyConnections
-from echo.protocol.partial_message import ReceiveBudget
 
 #: For the addresses that stand for all of the machine's own, one that can be connected to.
 _LOOPBACK_OF_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -46,6 +46,9 @@ _ACCEPT_PAUSE: Final = 0.5
 
 #: Seconds without such a failure until the next one is worth a line in the log again.
 _STARVING_SILENCE: Final = 60.0
+
+#: Seconds between two looks for messages that take too long.
+_LONGEST_PAUSE: Final = 1.0
 
 _NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
@@ -133,6 +136,7 @@ class HTTPServer(WSGIServer):
         self._stopping = False
         self._keepalive = Keepalive(self.limits.ping_interval, self.limits.ping_timeout)
         self._keeper: gevent.Greenlet[..., Any] | None = None
+        self._clerk: gevent.Greenlet[..., Any] | None = None
 
     @property
     def accepting(self) -> bool:
@@ -198,6 +202,8 @@ class HTTPServer(WSGIServer):
         super().start()
         if self.limits.ping_interval and self._keeper is None:
             self._keeper = gevent.spawn(self._keepalive.run)
+        if self.limits.message_timeout and self._clerk is None:
+            self._clerk = gevent.spawn(self._end_overdue_messages)
 
     def stop(self, timeout: float | None = None) -> None:
         """Stop listening and end every connection: a WebSocket with 1001, behind its answers.
@@ -212,6 +218,9 @@ class HTTPServer(WSGIServer):
         if self._keeper is not None:
             self._keeper.kill()
             self._keeper = None
+        if self._clerk is not None:
+            self._clerk.kill()
+            self._clerk = None
 
     def watch(self, connection: Connection) -> None:
         """Look after a connection; called when a request has become one."""
@@ -263,6 +272,13 @@ class HTTPServer(WSGIServer):
             gevent.spawn_later(_ACCEPT_PAUSE, self._accept_again)
             return None
         return accepted
+
+    def _end_overdue_messages(self) -> NoReturn:
+        """End messages that take too long, once a second."""
+        timeout = self.limits.message_timeout
+        while True:
+            gevent.sleep(min(timeout / 10, _LONGEST_PAUSE))
+            self.budget.end_overdue(timeout)
 
     def _accept_again(self) -> None:
         if not self.closed:

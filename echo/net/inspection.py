@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 from echo.net.connection import Connection
 from echo.net.http_handler import Environ
 from echo.net.upgrade import switch_protocols
+from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import Inflater
 from echo.protocol.errors import ConnectionClosed, ProtocolViolation
 from echo.protocol.frames import Close, serialize_header
@@ -15,7 +16,6 @@ from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.http_head import RequestHead
 from echo.protocol.messages import Event, MessageParser
 from echo.protocol.observer import FrameObserver, Moment
-from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.reports import (
     Report,
     control_report,
@@ -39,10 +39,10 @@ class ObservedParser(MessageParser):
     __slots__ = ("_arrived", "_began", "_busy", "_pending", "observer")
 
     def __init__(
-        self, max_message_size: int, budget: ReceiveBudget, inflater: Inflater | None, began: float
+        self, max_message_size: int, share: BudgetShare, inflater: Inflater | None, began: float
     ) -> None:
         """As MessageParser; ``began``: when the connection did, by the monotonic clock."""
-        super().__init__(max_message_size, budget, inflater)
+        super().__init__(max_message_size, share, inflater)
         self.observer: FrameObserver | None = FrameObserver()
         self._began = began
         self._pending = memoryview(b"")
@@ -108,8 +108,10 @@ class InspectedConnection(Connection):
         self._queue += (serialize_header(Opcode.TEXT, len(payload)), payload)
         self.messages_out += 1
 
-    def _make_parser(self, budget: ReceiveBudget, inflater: Inflater | None) -> MessageParser:
-        self._observed = ObservedParser(self._limits.max_message_size, budget, inflater, self.began)
+    def _make_parser(self, inflater: Inflater | None) -> MessageParser:
+        self._observed = ObservedParser(
+            self._limits.max_message_size, self._share, inflater, self.began
+        )
         return self._observed
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:

@@ -12,8 +12,10 @@ class Limits:
     Attributes:
         max_connections: connections of one process, of all kinds.
         max_message_size: a message's payload.
-        receive_budget: the messages of all connections that come in several pieces or compressed,
-            inflated, until they are dealt with.
+        receive_budget: what connections hold beyond 64 KiB each: unfinished messages, inflated,
+            input that waits to be parsed and output that waits to be sent.
+        message_timeout: for a message above 64 KiB in several pieces, from when it has become so
+            large until it is dealt with; 0 for no end.
         head_timeout: for the head of a request, from its first byte; for the first one of a
             connection from when it is accepted.
         keep_alive_timeout: for an HTTP connection without a request.
@@ -27,6 +29,7 @@ class Limits:
     max_connections: int = 10_000
     max_message_size: int = 16 * _MEBIBYTE
     receive_budget: int = 256 * _MEBIBYTE
+    message_timeout: float = 600.0
     head_timeout: float = 10.0
     keep_alive_timeout: float = 100.0
     ping_interval: float = 20.0

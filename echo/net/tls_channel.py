@@ -1,7 +1,6 @@
 """A Channel that speaks TLS: what it waits for, the Channel underneath waits for."""
 
 import ssl
-from collections.abc import Sequence
 from contextlib import suppress
 from errno import ECONNRESET
 from time import monotonic
@@ -10,6 +9,7 @@ from typing import Final, NoReturn
 from gevent import socket as gevent_socket
 
 from echo.net.channel import Channel, receive_buffer
+from echo.protocol.budget import BudgetShare
 from echo.protocol.errors import PlainHTTP
 
 #: Bytes that OpenSSL is given at a time: a record's most. The buffers between it and the socket
@@ -63,29 +63,35 @@ class TLSChannel(Channel):
                 return size
         return super().receive(timeout, interruptible=interruptible)
 
-    def send(self, pieces: Sequence[bytes], timeout: float | None = None) -> int:
+    def send(
+        self,
+        pieces: list[bytes],
+        timeout: float | None = None,
+        share: BudgetShare | None = None,
+    ) -> int:
         """As Channel.send; returns how many bytes it was given."""
         tls = self._tls
         if tls is None:
-            return super().send(pieces, timeout)
+            return super().send(pieces, timeout, share)
         data = b"".join(pieces)
+        pieces.clear()
         view = memoryview(data)
         records = []
         for start in range(0, len(data), _RECORD):
             self._encrypt(tls, view[start : start + _RECORD], timeout)
             records.append(self._outgoing.read())
             if len(records) == _RECORDS:
-                super().send(records, timeout)
+                super().send(records, timeout, share)
                 records = []
         if records:
-            super().send(records, timeout)
+            super().send(records, timeout, share)
         return len(data)
 
     def finish(self, timeout: float) -> None:
         """As Channel.finish, beginning with a close_notify."""
         deadline = monotonic() + timeout
         with suppress(OSError):
-            super().send((self._end_tls(),), timeout)
+            super().send([self._end_tls()], timeout)
         super().finish(deadline - monotonic())
 
     def close(self) -> None:
@@ -168,7 +174,7 @@ class TLSChannel(Channel):
     def _send_own(self) -> None:
         """Send what TLS itself has to say."""
         if self._outgoing.pending:
-            super().send((self._outgoing.read(),), _OWN_TIMEOUT)
+            super().send([self._outgoing.read()], _OWN_TIMEOUT)
 
     def _fail(self, error: ssl.SSLError) -> NoReturn:
         """Tell the peer that TLS has failed, in its own terms."""

@@ -19,6 +19,7 @@ WebSocketError
 ├── ProtocolViolation           the peer broke a rule; the connection fails with its close code
 │   ├── ProtocolError           1002
 │   ├── InvalidPayload          1007
+│   ├── MessageTooSlow          1008
 │   ├── MessageTooBig           1009
 │   └── TryAgainLater           1013
 └── ConnectionClosed            the connection is over; raised by all of Connection's methods
@@ -198,8 +199,15 @@ class MessageTooBig(ProtocolViolation):
     cause = Cause.LIMIT
 
 
+class MessageTooSlow(ProtocolViolation):
+    """A large message takes too long to arrive, or to be taken back."""
+
+    code = CloseCode.POLICY_VIOLATION
+    cause = Cause.LIMIT
+
+
 class TryAgainLater(ProtocolViolation):
-    """The server has not the memory for another unfinished message now."""
+    """The server has no memory for this unfinished message now."""
 
     code = CloseCode.TRY_AGAIN_LATER
     cause = Cause.LIMIT
@@ -262,7 +270,7 @@ class ConnectionLost(ConnectionClosed):
 
     def __init__(self, reason: str, cause: Cause = Cause.NETWORK_ERROR) -> None:
         super().__init__(CloseCode.ABNORMAL_CLOSURE, reason, cause)
-        if cause in {Cause.WRITE_TIMEOUT, Cause.SHUTDOWN}:
+        if cause in {Cause.WRITE_TIMEOUT, Cause.SHUTDOWN, Cause.LIMIT}:
             self.initiator = "server"
 
     @classmethod

@@ -7,10 +7,11 @@ frames that they complete. It reads a server's side: what it takes is what a cli
 from struct import Struct
 from typing import Final
 
+from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import INFLATE_STEP, Inflater
 from echo.protocol.errors import ProtocolError, ProtocolViolation
 from echo.protocol.frames import Close, apply_mask, parse_header
-from echo.protocol.partial_message import PartialMessage, ReceiveBudget, check_size, check_utf8
+from echo.protocol.partial_message import PartialMessage, check_size, check_utf8
 from echo.protocol.rfc6455 import (
     CONTROL_BIT,
     FIN,
@@ -63,11 +64,10 @@ class MessageParser:
         failure: the rule that the peer broke, once it has; what it sent before has been given, and
             whatever comes after it is ignored, as is what comes after a close frame.
         more: whether ``feed`` kept bytes back that may hold whole messages.
-        held: bytes of messages that came in several pieces and are still counted in the budget.
+        held: bytes of messages that came in several pieces and are still counted in the share.
     """
 
     __slots__ = (
-        "_budget",
         "_fin",
         "_inflater",
         "_key",
@@ -76,27 +76,31 @@ class MessageParser:
         "_over",
         "_partial",
         "_remaining",
+        "_share",
+        "_waiting",
         "failure",
         "held",
         "more",
     )
 
     def __init__(
-        self, max_message_size: int, budget: ReceiveBudget, inflater: Inflater | None = None
+        self, max_message_size: int, share: BudgetShare, inflater: Inflater | None = None
     ) -> None:
-        """``max_message_size``: bytes of a payload; ``budget``: what all parsers share;
+        """``max_message_size``: bytes of a payload; ``share``: counts what the parser keeps;
         ``inflater``: for compressed messages, where the extension is negotiated.
         """
         self.failure: ProtocolViolation | None = None
         self.more = False
         self.held = 0
-        self._budget = budget
+        self._share = share
         self._inflater = inflater
         self._max_message_size = max_message_size
         # A close frame or a violation has come: the rest is ignored.
         self._over = False
         # Bytes of a frame that cannot be taken yet: part of a header or of a control frame.
         self._left_over = b""
+        # Of these, bytes that wait for their turn and are counted in the share.
+        self._waiting = 0
         self._partial: PartialMessage | None = None
         # The data frame whose payload is not whole yet: bytes to come, its masking key turned so
         # that it starts at the next of them, and whether the frame ends the message.
@@ -121,6 +125,9 @@ class MessageParser:
             data = self._left_over + data[:size]
             size = len(data)
             self._left_over = b""
+            if self._waiting:
+                self._share.give_back(self._waiting)
+                self._waiting = 0
         self.more = False
         if self._inflater is not None:
             self._inflater.work = 0
@@ -130,6 +137,8 @@ class MessageParser:
                 if self.more or position >= TURN_SIZE:
                     self._left_over = bytes(data[position:size])
                     self.more = True
+                    self._share.take(size - position)
+                    self._waiting = size - position
                     break
                 if self._partial is None:
                     position = _take_whole_messages(
@@ -139,22 +148,34 @@ class MessageParser:
                     position = self._take_frame(data, position, size, events)
         except ProtocolViolation as violation:
             # Without its traceback, which would keep all that was being parsed.
-            self.failure = violation.with_traceback(None)
-            self._over = True
+            self.fail(violation.with_traceback(None))
         return events
+
+    def fail(self, violation: ProtocolViolation) -> None:
+        """Take nothing more, as after a violation of the peer's."""
+        self.failure = violation
+        self.more = False
+        self._drop()
 
     def discard(self) -> None:
         """Forget what is half there, since no more is going to come."""
-        if self._partial is not None:
-            self.held += self._partial.size
-            self._partial = None
-        self._over = True
+        self._drop()
         self.give_back()
 
     def give_back(self) -> None:
-        """Give back the budget's share of the messages that were given: they are dealt with."""
-        self._budget.give_back(self.held)
+        """Stop counting the messages that were given: they are dealt with."""
+        self._share.give_back(self.held)
         self.held = 0
+
+    def _drop(self) -> None:
+        """Let go of all that is not whole."""
+        self._over = True
+        self._left_over = b""
+        self.held += self._waiting
+        self._waiting = 0
+        if self._partial is not None:
+            self.held += self._partial.size
+            self._partial = None
 
     def _take_frame(
         self, data: bytes | bytearray, position: int, size: int, events: list[Event]
@@ -187,7 +208,7 @@ class MessageParser:
             return end
         if self._partial is None:
             self._partial = PartialMessage(
-                opcode, self._max_message_size, self._budget, self._inflater if rsv else None
+                opcode, self._max_message_size, self._share, self._inflater if rsv else None
             )
         self._remaining = length
         self._key = key

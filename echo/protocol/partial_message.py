@@ -1,11 +1,12 @@
-"""The message that is not whole yet: its bytes so far, checked as they come, and their bound."""
+"""The message that is not whole yet: its bytes so far, checked as they come, and their limit."""
 
 from codecs import getincrementaldecoder
 from io import BytesIO
 from typing import Final
 
+from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import Inflater
-from echo.protocol.errors import InvalidPayload, MessageTooBig, TryAgainLater
+from echo.protocol.errors import InvalidPayload, MessageTooBig
 from echo.protocol.rfc6455 import Opcode
 
 #: The first two bytes of all that would be a surrogate lie in this range (RFC 3629, section 3).
@@ -40,31 +41,6 @@ class _Utf8Validator:
             raise _not_utf8(self._checked - 2, "invalid continuation byte")
 
 
-class ReceiveBudget:
-    """What all messages together may have of memory that come in several pieces or compressed.
-
-    Attributes:
-        limit: bytes.
-        used: bytes that are taken.
-    """
-
-    __slots__ = ("limit", "used")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-
-    def take(self, size: int) -> None:
-        """Take ``size`` bytes. Raises TryAgainLater when there are not so many left."""
-        if self.used + size > self.limit:
-            raise TryAgainLater("the server has too many unfinished messages")
-        self.used += size
-
-    def give_back(self, size: int) -> None:
-        """Give back ``size`` bytes that were taken."""
-        self.used -= size
-
-
 class PartialMessage:
     """The message that is not whole yet.
 
@@ -75,10 +51,10 @@ class PartialMessage:
     """
 
     __slots__ = (
-        "_budget",
         "_chunk",
         "_chunks",
         "_max_size",
+        "_share",
         "_validator",
         "inflater",
         "opcode",
@@ -86,11 +62,11 @@ class PartialMessage:
     )
 
     def __init__(
-        self, opcode: Opcode, max_size: int, budget: ReceiveBudget, inflater: Inflater | None
+        self, opcode: Opcode, max_size: int, share: BudgetShare, inflater: Inflater | None
     ) -> None:
-        """``max_size``: bytes that the message may have, inflated."""
+        """``max_size``: bytes that the message may have, inflated; ``share``: counts them."""
         self._max_size = max_size
-        self._budget = budget
+        self._share = share
         self.opcode = opcode
         self.inflater = inflater
         self.size = 0
@@ -112,7 +88,7 @@ class PartialMessage:
                 self.inflater.finish()
         if self._validator is not None:
             self._validator.check(piece, final=final)
-        self._budget.take(len(piece))
+        self._share.take(len(piece))
         self.size += self._chunk.write(piece)
         if self._chunk.tell() >= _CHUNK:
             self._chunks.append(self._chunk.getvalue())

@@ -103,7 +103,7 @@ def test_unfinished_bombs_have_a_budget_in_sum(start_server):
         assert first.read_frame() == Frame(PONG, b"there")
         with open_compressed(server) as second:
             second.send(unfinished)
-            assert second.read_close() == 1013
+            second.send(frame(CONTINUATION, b"\x00"))
+            assert second.read_frame().rsv == RSV1
+        assert first.read_close() == 1013  # it has held the most for the longest
         assert_echoes(healthy)
-        first.send(frame(CONTINUATION, b"\x00"))
-        assert first.read_frame().rsv == RSV1

@@ -146,56 +146,66 @@ def test_connections_that_fall_silent_after_a_large_message_keep_none_of_it(star
         assert memory(server) - before < 40 * MEBIBYTE
 
 
-REFUSED = "the server has too many unfinished messages"
+FULL = "the server's memory for unfinished messages is used up"
+BUDGET = "8388608"
 
 
-def test_unfinished_messages_have_a_budget_in_sum(start_server):
-    server = start_server("--quiet", "--receive-budget", "100000")
-    half = frame_header(BINARY, 120_000, key=bytes(4)) + bytes(60_000)
-    fragment = frame(TEXT, "x" * 60_000, fin=False)
-    with open_websocket(server) as first, open_websocket(server) as healthy:
-        first.send(fragment, frame(PING))
-        assert first.read_frame() == Frame(PONG, b"")
-        with open_websocket(server) as second:
-            second.send(half)
-            assert read_failure(second) == (1013, REFUSED)
-        assert second.log_line() == f"closed: 1013 ({REFUSED}), ended by the server"
-        assert_echoes(healthy)
-        first.send(frame(CONTINUATION, "y" * 40_000))  # exactly the budget
-        assert first.read_frame() == Frame(TEXT, b"x" * 60_000 + b"y" * 40_000)
-        with open_websocket(server) as third:  # there is room again
-            third.send(fragment, frame(PING))
-            assert third.read_frame() == Frame(PONG, b"")
-        assert third.log_line().startswith("closed: 1006 ")
-        first.send(fragment, frame(CONTINUATION))  # and again, as the third has left
-        assert first.read_frame() == Frame(TEXT, b"x" * 60_000)
+def stalled(size=MEBIBYTE):
+    """A message of ``size`` bytes without its last one."""
+    return frame_header(BINARY, size, key=bytes(4)) + bytes(size - 1)
 
 
-def test_half_a_frame_counts_as_far_as_it_has_come(start_server):
-    server = start_server("--quiet", "--receive-budget", "100000")
-    with open_websocket(server) as one, open_websocket(server) as other:
-        for client in (one, other):
-            client.send(frame_header(BINARY, 120_000, key=bytes(4)), bytes(60_000))
-        (sock,), _, _ = select.select([one.sock, other.sock], [], [], DEADLINE)
-        refused, lucky = (one, other) if sock is one.sock else (other, one)
-        assert read_failure(refused) == (1013, REFUSED)
-        refused.sock.close()
-        assert refused.log_line() == f"closed: 1013 ({REFUSED}), ended by the server"
-        lucky.send(bytes(30_000))
-        lucky.send_end()
-        lucky.read_end()
-        assert lucky.log_line().startswith("closed: 1006 ")
+def test_stalled_messages_end_and_the_others_go_on(start_server):
+    """Many large messages without an end take the whole budget and harm only each other."""
+    server = start_server("--quiet", "--receive-budget", BUDGET, "--max-message-size", "1048576")
+    with ExitStack() as stack:
+        healthy = stack.enter_context(open_websocket(server))
+        attackers = [stack.enter_context(open_websocket(server)) for _ in range(17)]
+        for attacker in attackers:
+            attacker.send(stalled())
+            for size in (10, 70_000, 300_000):
+                healthy.send(frame(BINARY, bytes(size), fin=False), frame(CONTINUATION, b"end"))
+                assert healthy.read_frame() == Frame(BINARY, bytes(size) + b"end")
+        ended = [one for one in attackers if select.select([one.sock], [], [], 0)[0]]
+        assert len(ended) >= 17 - 9
+        for attacker in ended:
+            assert read_failure(attacker) == (1013, FULL)
+        ended[0].sock.close()
+        assert ended[0].log_line() == f"closed: 1013 ({FULL}), ended by the server"
+
+
+def test_who_does_not_read_its_large_messages_gives_way_to_others(start_server):
+    server = start_server("--quiet", "--receive-budget", BUDGET, "--write-timeout", "1000")
+    with ExitStack() as stack:
+        healthy = stack.enter_context(open_websocket(server))
+        stuck = [stack.enter_context(open_websocket(server, receive_buffer=4096)) for _ in range(4)]
+        for client in stuck:
+            client.send(frame(BINARY, bytes(7 * MEBIBYTE)))
+        for _ in range(10):
+            healthy.send(frame(BINARY, bytes(4 * MEBIBYTE)))
+            assert healthy.read_frame() == Frame(BINARY, bytes(4 * MEBIBYTE))
+        assert server.stderr.wait_for_line(rf"closed: 1006 \({FULL}\), ended by the server")
 
 
 def test_who_was_refused_holds_nothing_while_it_lingers(start_server):
     """A peer that is told 1013 and stays connected leaves its memory to others at once."""
     server = start_server("--quiet", "--receive-budget", "100000", "--close-timeout", "1000")
-    fragment = frame(BINARY, bytes(90_000), fin=False)
     with open_websocket(server) as greedy, open_websocket(server) as healthy:
-        greedy.send(fragment, frame(CONTINUATION, bytes(20_000), fin=False))
+        greedy.send(frame(BINARY, bytes(200_000), fin=False))
         assert read_failure(greedy)[0] == 1013
-        healthy.send(fragment, frame(CONTINUATION, b"end"))
-        assert healthy.read_frame() == Frame(BINARY, bytes(90_000) + b"end")
+        healthy.send(frame(BINARY, bytes(150_000), fin=False), frame(CONTINUATION, b"end"))
+        assert healthy.read_frame() == Frame(BINARY, bytes(150_000) + b"end")
+
+
+def test_a_large_message_that_never_ends_is_closed_after_its_time(start_server):
+    server = start_server("--quiet", "--message-timeout", "0.5")
+    with open_websocket(server) as slow, open_websocket(server) as small:
+        small.send(frame(TEXT, "a breakpoint may be as long as it likes", fin=False))
+        slow.send(stalled())
+        reason = "a large message did not arrive within 0.5 s"
+        assert read_failure(slow) == (1008, reason)
+        small.send(frame(CONTINUATION))
+        assert small.read_frame().payload == b"a breakpoint may be as long as it likes"
 
 
 # ---- Times

@@ -24,9 +24,9 @@ from echo.net.http_handler import REFUSAL
 from echo.net.http_server import HTTPServer
 from echo.net.limits import Limits
 from echo.net.upgrade import upgrade
+from echo.protocol.budget import ReceiveBudget
 from echo.protocol.errors import ConnectionLost, HandshakeError
 from echo.protocol.handshake import HandshakePolicy
-from echo.protocol.partial_message import ReceiveBudget
 
 #: Seconds after which something that should happen has not.
 DEADLINE = 30.0

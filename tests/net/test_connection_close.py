@@ -9,8 +9,8 @@ from gevent.event import Event
 from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.limits import Limits
+from echo.protocol.budget import ReceiveBudget
 from echo.protocol.errors import ClosedByPeer, ClosedByServer, ConnectionClosed
-from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import Opcode
 
 DEADLINE = 30.0

@@ -11,8 +11,8 @@ from gevent.event import Event
 from echo.net.channel import RECEIVE_SIZE, Channel, receive_buffer
 from echo.net.connection import Connection
 from echo.net.limits import Limits
+from echo.protocol.budget import ReceiveBudget
 from echo.protocol.messages import TURN_SIZE
-from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import Opcode
 
 DEADLINE = 30.0

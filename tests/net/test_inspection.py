@@ -3,15 +3,15 @@
 import pytest
 
 from echo.net.inspection import ObservedParser
+from echo.protocol.budget import BudgetShare, ReceiveBudget
 from echo.protocol.observer import KEPT_FRAMES, KEPT_MESSAGE
-from echo.protocol.partial_message import ReceiveBudget
 from tests.protocol.wire import frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def new_parser():
-    return ObservedParser(1 << 20, ReceiveBudget(1 << 20), None, 0.0)
+    return ObservedParser(1 << 20, BudgetShare(ReceiveBudget(1 << 20), print), None, 0.0)
 
 
 def drain(parser, data):

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from hypothesis import HealthCheck, settings
 
+from echo.protocol.budget import BudgetShare, ReceiveBudget
 from echo.protocol.deflate import DeflateParameters, Inflater
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.messages import Event, MessageParser
-from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import Opcode
 
 #: Both sides of every border between the three ways to write a length.
@@ -131,7 +131,13 @@ def new_parser(limit: int = LIMIT, agreed: DeflateParameters | None = None) -> M
     ``agreed``: what was negotiated for compressed messages; None for no extension.
     """
     inflater = None if agreed is None else Inflater(agreed)
-    return MessageParser(limit, ReceiveBudget(100 * limit + 100), inflater)
+
+    def end(violation: ProtocolViolation) -> None:
+        parser.fail(violation)
+
+    share = BudgetShare(ReceiveBudget(100 * limit + 100), end)
+    parser = MessageParser(limit, share, inflater)
+    return parser
 
 
 def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:
