@@ -12,6 +12,7 @@ from echo.net.inspection import inspect
 from echo.net.registry import Registry, is_id
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy
+from echo.protocol.rfc6455 import Opcode
 from echo.records import LocalRecords, RecordsUnavailable
 
 
@@ -50,10 +51,11 @@ class Handlers:
         with inspect(request.environ, self.policy) as connection:
             connection.write_handshake_report()
             while True:
-                kind, message = connection.read_message()
-                self.message_log.write(connection.peer, kind, message)
-                connection.write_report(kind, message)
-                del message
+                event = connection.read_event()
+                if isinstance(event, tuple) and event[0] in {Opcode.TEXT, Opcode.BINARY}:
+                    self.message_log.write(connection.peer, *event)
+                connection.write_report(event)
+                del event
         return UPGRADED
 
     def echo_display(self) -> ResponseReturnValue:

@@ -1,8 +1,8 @@
 """The figures of the service for Prometheus, at ``/metrics``.
 
 What happens once in a connection's life is counted when it happens. What happens with every message
-is counted in ``echo.protocol.tally``, at the price of an addition, and taken from there by a
-greenlet several times a second and when somebody asks.
+is counted in ``echo.net.counters``, and taken from there by a greenlet twice a second and when
+somebody asks.
 
 Several processes share their figures through files when the environment has
 PROMETHEUS_MULTIPROC_DIR; then every process shows the figures of all. See ``metrics_files``.
@@ -26,9 +26,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from echo.metrics_files import directory
 from echo.net.connection import Connection
+from echo.net.counters import Counters, Counts
 from echo.net.registry import ConnectionRecord
 from echo.protocol.rfc6455 import close_code_name
-from echo.protocol.tally import Counts, binary_tally, round_trips, text_tally
 
 # They double the page, and what they say counters say too.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -46,8 +46,6 @@ _MICROSECOND: Final = 1e-6
 
 #: Upper bounds of the loop's delay, in seconds.
 _DELAYS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-
-_TALLIES: Final = {"text": text_tally, "binary": binary_tally}
 
 
 class PowerHistogram(Histogram):
@@ -69,8 +67,11 @@ class PowerHistogram(Histogram):
 class Metrics:
     """The figures of this process; a Watcher of its server."""
 
-    def __init__(self, lines_dropped: Callable[[], int]) -> None:
-        """``lines_dropped``: how many lines the logs have dropped since the start."""
+    def __init__(self, counters: Counters, lines_dropped: Callable[[], int]) -> None:
+        """``counters``: the server's; ``lines_dropped``: how many lines the logs have dropped since
+        the start.
+        """
+        self._counters = counters
         registry = CollectorRegistry()
         self._shown = registry
         if directory() is not None:
@@ -133,7 +134,8 @@ class Metrics:
             buckets=_DELAYS,
             registry=registry,
         )
-        for kind in _TALLIES:
+        for opcode in counters.received:
+            kind = opcode.name.lower()
             for direction in ("in", "out"):
                 self._messages.labels(direction, kind)
                 self._bytes.labels(direction, kind)
@@ -155,7 +157,7 @@ class Metrics:
         self._refused.labels(reason).inc()
 
     def run(self) -> NoReturn:
-        """Hand over the tallies again and again, and see how late that is."""
+        """Hand over the counts again and again, and see how late that is."""
         while True:
             due = monotonic() + _PERIOD
             gevent.sleep(_PERIOD)
@@ -163,19 +165,17 @@ class Metrics:
             self.collect()
 
     def collect(self) -> None:
-        """Hand over what was tallied since the last time."""
-        for kind, tally in _TALLIES.items():
-            sizes = tally.take_received()
-            received = sum(sizes.powers)
-            if received:
-                self._messages.labels("in", kind).inc(received)
-                self._bytes.labels("in", kind).inc(sizes.total)
-                self._sizes.labels(kind).add(sizes)
-            sent, sent_bytes = tally.take_sent()
-            if sent or sent_bytes:
-                self._messages.labels("out", kind).inc(sent)
-                self._bytes.labels("out", kind).inc(sent_bytes)
-        self._round_trips.add(round_trips.take(), _MICROSECOND)
+        """Hand over what was counted since the last time."""
+        counters = self._counters
+        for direction, sizes in (("in", counters.received), ("out", counters.sent)):
+            for opcode, histogram in sizes.items():
+                kind = opcode.name.lower()
+                counts = histogram.take()
+                self._messages.labels(direction, kind).inc(counts.number)
+                self._bytes.labels(direction, kind).inc(counts.total)
+                if direction == "in":
+                    self._sizes.labels(kind).add(counts)
+        self._round_trips.add(counters.round_trips.take(), _MICROSECOND)
         dropped = self._lines_dropped()
         self._lines.inc(dropped - self._dropped)
         self._dropped = dropped

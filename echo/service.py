@@ -16,6 +16,7 @@ from echo.app import create_app
 from echo.log_formats import FORMATS, Logs
 from echo.metrics import Metrics
 from echo.net.certificate import Certificate
+from echo.net.counters import Counters
 from echo.net.http_server import HTTPServer
 from echo.net.registry import Registry
 from echo.settings import Settings
@@ -41,7 +42,8 @@ def service(
             shared=isinstance(listener, socket),
         )
         stack.callback(logs.close)
-        metrics = None if settings.metrics == "off" else _make_metrics(logs)
+        counters = None if settings.metrics == "off" else Counters()
+        metrics = None if counters is None else _make_metrics(counters, logs)
         records = None
         if settings.redis_url:
             from echo.redis_records import RedisRecords  # noqa: PLC0415
@@ -60,6 +62,7 @@ def service(
             registry=registry,
             certificate=certificate,
             watcher=metrics,
+            counters=counters,
         )
         gevent.get_hub().exception_stream = cast(TextIO, logs.faults)
         if metrics is not None:
@@ -79,9 +82,9 @@ def nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _make_metrics(logs: Logs) -> Metrics:
+def _make_metrics(counters: Counters, logs: Logs) -> Metrics:
     """The figures; click.ClickException where the directory to share them by is not usable."""
     try:
-        return Metrics(logs.dropped)
+        return Metrics(counters, logs.dropped)
     except (OSError, ValueError) as error:
         raise click.ClickException(f"cannot share metrics: {error}") from error

@@ -8,7 +8,7 @@ from contextlib import suppress
 from errno import EBADF, ECONNABORTED
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
 from time import monotonic
-from typing import Final
+from typing import ClassVar, Final
 
 import gevent
 from gevent import socket as gevent_socket
@@ -18,10 +18,6 @@ from echo.protocol.budget import BudgetShare
 
 #: Bytes that one receive takes at most.
 RECEIVE_SIZE: Final = 256 * 1024
-
-#: What the last receive brought, whichever channel made it. One buffer serves the whole process,
-#: so that an idle connection owns none; whoever receives takes its bytes before it waits again.
-receive_buffer: Final = bytearray(RECEIVE_SIZE)
 
 #: Bytes from which the last piece is handed to the socket by itself: below, copying it behind the
 #: others is cheaper than handing over two.
@@ -44,6 +40,10 @@ class Channel:
 
     Only ``interrupt`` and ``abort_write`` may be called by another greenlet.
     """
+
+    #: What the last receive brought, whichever channel made it. One buffer serves the process, so
+    #: that an idle connection owns none; whoever receives takes its bytes before it waits again.
+    buffer: ClassVar[bytearray] = bytearray(RECEIVE_SIZE)
 
     __slots__ = (
         "_greenlet",
@@ -76,7 +76,7 @@ class Channel:
         self._reader = self._hub.loop.io(self._sock.fileno(), _READ)
 
     def receive(self, timeout: float | None = None, *, interruptible: bool = True) -> int:
-        """Wait for bytes and put them into ``receive_buffer``.
+        """Wait for bytes and put them into ``buffer``.
 
         Returns how many; 0 at the end of the stream. Raises OSError, TimeoutError among them when
         nothing came within ``timeout`` seconds; and Interrupted, unless that is to wait.
@@ -93,7 +93,7 @@ class Channel:
             else:
                 self._park_until(deadline, timeout)
             try:
-                return self._sock.recv_into(receive_buffer)
+                return self._sock.recv_into(self.buffer)
             except BlockingIOError:
                 continue
 
@@ -121,7 +121,7 @@ class Channel:
             self._send_rest(memoryview(data)[sent:], timeout, share)
         return len(data)
 
-    def give_way(self) -> None:
+    def yield_now(self) -> None:
         """Let the other greenlets run that can, those with new input too, and go on."""
         # Unlike a callback, a timer waits until the loop has looked at the sockets.
         timer = self._hub.loop.timer(0.0)
@@ -172,8 +172,8 @@ class Channel:
         self, pieces: list[bytes], timeout: float | None, share: BudgetShare | None
     ) -> int:
         """As send, where the last piece is too large to be joined with the others."""
-        last = pieces.pop()
-        data = b"".join(pieces)
+        last = pieces[-1]
+        data = b"".join(pieces[:-1])
         try:
             sent = self._sock.sendmsg((data, last))
         except BlockingIOError:

@@ -1,30 +1,28 @@
 """One WebSocket, from the 101 response to its end: blocking calls for one greenlet."""
 
-from collections.abc import Iterator
 from time import monotonic
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
 from gevent import GreenletExit
 
-from echo.net.channel import Channel, Interrupted, receive_buffer
+from echo.net.channel import Channel, Interrupted
+from echo.net.counters import Counters
 from echo.net.limits import Limits
 from echo.protocol.budget import BudgetShare, ReceiveBudget
-from echo.protocol.deflate import Deflater, Inflater, PerMessageDeflate
+from echo.protocol.deflate import PerMessageDeflate
 from echo.protocol.errors import (
     Cause,
     ClosedByPeer,
     ClosedByServer,
     ConnectionClosed,
-    ConnectionFailed,
     ConnectionLost,
     ProtocolViolation,
     TryAgainLater,
 )
-from echo.protocol.frames import Close, Frame, serialize_header
 from echo.protocol.messages import BINARY, TEXT, Event, MessageParser
-from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, RSV1, CloseCode, Opcode
-from echo.protocol.tally import round_trips, tally_of
+from echo.protocol.rfc6455 import CloseCode, Opcode
+from echo.protocol.session import Session, State
 
 #: Seconds for the closing handshake of a connection whose greenlet is killed.
 _KILLED_CLOSE_TIMEOUT: Final = 1.0
@@ -32,19 +30,15 @@ _KILLED_CLOSE_TIMEOUT: Final = 1.0
 #: Bytes of answers that may wait for the next flush; with more, write_message flushes at once.
 FLUSH_SIZE: Final = 64 * 1024
 
-#: The headers of unmasked messages of one short frame, by their length: of most that there are.
-_SHORT_TEXT: Final = [serialize_header(TEXT, length) for length in range(LENGTH_16)]
-_SHORT_BINARY: Final = [serialize_header(BINARY, length) for length in range(LENGTH_16)]
-
 
 class Connection:
     """A WebSocket whose opening handshake is done.
 
-    read_message, write_message, ping and close block the calling greenlet and no other. They belong
-    to the greenlet that made the Connection: no other greenlet and no thread may call them. Other
-    greenlets of the same thread may call ping_soon and close_soon, which ask the owner to write:
-    only the owner ever does, so no frame can land inside another. Once the connection is over, all
-    but close raise the ConnectionClosed that ``ended`` holds.
+    read_message, read_event, write_message, ping and close block the calling greenlet and no other.
+    They belong to the greenlet that made the Connection: no other greenlet and no thread may call
+    them. Other greenlets of the same thread may call ping_soon and close_soon, which ask the owner
+    to write: only the owner ever does, so no frame can land inside another. Once the connection is
+    over, all but close raise the ConnectionClosed that ``ended`` holds.
 
     What is written is queued, in order, and is on its way before read_message waits for the peer:
     the answers to all messages that one receive brought leave in one system call. A queue above
@@ -56,46 +50,33 @@ class Connection:
     that is how a loop around read_message ends.
 
     Attributes:
-        id: what it is called by, unlike any other connection's.
+        id: names it, unlike any other connection.
         path: of the request that it began with.
         peer: the peer's address, ``host:port``, or the host alone as a trusted proxy says it.
         subprotocol: the one that was negotiated, or None.
-        ended: how the connection ended; None while it lives.
+        session: the protocol's side of it, to be read only.
         heard: set whenever bytes arrive; whoever watches the connection clears it.
-        pinged: whether the ping that was asked for by ping_soon has been written.
-        last_round_trip: seconds from the last ping that was answered to its pong; None before.
+        pinged: whether the ping that ping_soon asked for has been written.
         began: when it began, by the monotonic clock.
-        messages_in, messages_out, bytes_in, bytes_out: data messages so far, and bytes on the wire.
+        bytes_in, bytes_out: bytes on the wire so far, without the opening handshake.
     """
 
     __slots__ = (
         "_channel",
         "_close_request",
-        "_deflater",
-        "_events",
-        "_kind",
+        "_counters",
         "_limits",
-        "_parser",
-        "_ping",
+        "_pending",
         "_ping_request",
-        "_queue",
-        "_queued",
-        "_share",
-        "_short_headers",
-        "_tallied",
-        "_tally",
         "began",
         "bytes_in",
         "bytes_out",
-        "ended",
         "heard",
         "id",
-        "last_round_trip",
-        "messages_in",
-        "messages_out",
         "path",
         "peer",
         "pinged",
+        "session",
         "subprotocol",
     )
 
@@ -111,39 +92,53 @@ class Connection:
         subprotocol: str | None = None,
         deflate: PerMessageDeflate | None = None,
         received: bytes = b"",
+        counters: Counters | None = None,
+        parser_class: type[MessageParser] = MessageParser,
     ) -> None:
-        """``deflate``: the extension, where it is negotiated; ``received``: what already came
-        behind the opening handshake.
+        """``channel`` belongs to the connection from now on. ``deflate``: the extension, where it
+        is negotiated; ``received``: bytes that came behind the opening handshake; ``counters``:
+        None to count nothing; ``parser_class``: parses what arrives.
         """
         self.id = connection_id
         self.path = path
         self.peer = peer
         self.subprotocol = subprotocol
-        self.ended: ConnectionClosed | None = None
         self.heard = True
         self.pinged = False
-        self.last_round_trip: float | None = None
         self.began = monotonic()
-        self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
+        self.bytes_in = self.bytes_out = 0
         self._channel = channel
         self._limits = limits
+        self._counters = counters
         self._close_request: ClosedByServer | None = None
         self._ping_request = False
-        # The payload of the last ping, and when it was sent.
-        self._ping = (b"", 0.0)
-        self._queue: list[bytes] = []
-        self._queued = 0
-        # The kind of the last message that was written, its headers, where its kind is counted,
-        # and how many messages are.
-        self._kind = TEXT
-        self._short_headers = _SHORT_TEXT
-        self._tally = tally_of(TEXT)
-        self._tallied = 0
-        self._deflater = None if deflate is None else deflate.deflater
-        self._share = BudgetShare(budget, self._evict)
-        self._parser = self._make_parser(None if deflate is None else deflate.inflater)
-        self._events: Iterator[Event] = iter(())
-        self._take(received, len(received))
+        # What read_event gave last and has not been acted on.
+        self._pending: Event | ProtocolViolation | None = None
+        share = BudgetShare(budget, self._evict)
+        inflater = None if deflate is None else deflate.inflater
+        parser = parser_class(limits.max_message_size, share, inflater)
+        self.session = Session(parser, share, deflate)
+        self._receive(received, len(received))
+
+    @property
+    def ended(self) -> ConnectionClosed | None:
+        """How the connection ended; None while it lives."""
+        return self.session.ended
+
+    @property
+    def messages_in(self) -> int:
+        """Data messages read so far."""
+        return self.session.messages_in
+
+    @property
+    def messages_out(self) -> int:
+        """Data messages written so far."""
+        return self.session.messages_out
+
+    @property
+    def last_round_trip(self) -> float | None:
+        """Seconds from the last answered ping to its pong; None before."""
+        return self.session.last_round_trip
 
     def read_message(self) -> Event:
         """Wait for the next message: its kind, Opcode.TEXT or BINARY, and its payload.
@@ -151,38 +146,57 @@ class Connection:
         Answers pings and ignores pongs meanwhile (RFC 6455, sections 5.5.2 and 5.5.3). Raises
         ConnectionClosed, in the subclass that says how the connection ended.
         """
+        session = self.session
         while True:
-            for event in self._events:
-                kind = event[0]
-                if kind is BINARY or kind is TEXT:
-                    self.messages_in += 1
-                    return event
-                self._take_control_frame(*event)
-            self._receive()
+            event = session.next_event()
+            if event is None:
+                self._exchange()
+                continue
+            kind = event[0]
+            if kind is BINARY or kind is TEXT:
+                if self._counters is not None:
+                    self._counters.received[kind].add(len(event[1]))
+                return event
+            self._respond(*event)
+
+    def read_event(self) -> Event | ProtocolViolation:
+        """Wait for the next message or control frame, or for the rule that the peer breaks.
+
+        What it asks for, such as a pong or a close frame, is done when the next event is asked
+        for, so whatever is written before then goes first. Raises ConnectionClosed.
+        """
+        pending, self._pending = self._pending, None
+        if isinstance(pending, ProtocolViolation):
+            self._fail(pending)
+        if pending is not None:
+            self._respond(*pending)
+        while (event := self.session.next_event()) is None:
+            self._pending = self.session.parser.failure
+            if self._pending is not None:
+                return self._pending
+            self._exchange()
+        kind, payload = event
+        if kind not in {TEXT, BINARY}:
+            self._pending = event
+        elif self._counters is not None:
+            self._counters.received[kind].add(len(payload))
+        return event
 
     def write_message(self, kind: Opcode, message: bytes) -> None:
         """Send a message of the kind Opcode.TEXT (then it is UTF-8) or BINARY, as one frame.
 
         Raises ConnectionClosed.
         """
-        if self.ended is not None:
-            raise self.ended
-        if kind is not self._kind:
-            self._turn_to(kind)
-        size = len(message)
-        if self._deflater is not None and self._deflater.wants(size):
-            header, message = self._deflate(self._deflater, kind, message)
-            tally_of(kind).sent_bytes += size - len(message)
-            size = len(message)
-        elif size < LENGTH_16:
-            header = self._short_headers[size]
+        session = self.session
+        deflater = session.deflater
+        if deflater is not None and deflater.wants(len(message)):
+            for _ in session.deflate_message(deflater, kind, message):
+                self._channel.yield_now()
+            queued = session.queued
         else:
-            header = serialize_header(kind, size)
-        queue = self._queue
-        queue.append(header)
-        queue.append(message)
-        self.messages_out += 1
-        self._queued = queued = self._queued + size
+            queued = session.send_message(kind, message)
+        if self._counters is not None:
+            self._counters.sent[kind].add(len(message))
         if queued > FLUSH_SIZE:
             self._flush()
 
@@ -191,12 +205,7 @@ class Connection:
 
         Raises ValueError for a payload above 125 bytes, and ConnectionClosed.
         """
-        if len(payload) > MAX_CONTROL_PAYLOAD:
-            raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} bytes")
-        if self.ended is not None:
-            raise self.ended
-        self._queue.append(Frame(Opcode.PING, payload).serialize())
-        self._ping = (payload, monotonic())
+        self.session.ping(payload)
         self._flush()
 
     def ping_soon(self) -> None:
@@ -259,34 +268,23 @@ class Connection:
     def abandon(self) -> None:
         """Give up a connection that nobody owns any more, without a word to the peer."""
         if self.ended is None:
-            self.ended = ConnectionLost("cut off by the server", Cause.SHUTDOWN)
-            self._let_go()
+            self.session.lose(ConnectionLost("cut off by the server", Cause.SHUTDOWN))
             self._channel.close()
 
-    def _make_parser(self, inflater: Inflater | None) -> MessageParser:
-        """The parser of what arrives; called once."""
-        return MessageParser(self._limits.max_message_size, self._share, inflater)
-
-    def _evict(self, violation: ProtocolViolation) -> None:
-        """Fail, as ``violation`` says: another greenlet needs the memory that this one holds."""
-        self._parser.fail(violation)
-        if not self._channel.abort_write():
-            self._channel.interrupt()
-
-    def _receive(self) -> None:
-        """Write what is queued, wait for bytes and parse them."""
-        if self.ended is not None:
-            raise self.ended
-        if self._queue:
-            self._flush()
-        parser = self._parser
+    def _exchange(self) -> None:
+        """Write what is queued, wait for input and take it. Raises ConnectionClosed."""
+        session = self.session
+        if session.ended is not None:
+            raise session.ended
+        self._flush()
+        parser = session.parser
         if parser.held:
             parser.give_back()
         if parser.failure is not None:
             self._fail(parser.failure)
         if parser.more:
-            self._channel.give_way()
-            self._take(b"", 0)
+            self._channel.yield_now()
+            self._receive(b"", 0)
             return
         try:
             size = self._channel.receive()
@@ -295,73 +293,47 @@ class Connection:
             return
         except OSError as error:
             self._lose(ConnectionLost.after(error))
-        if not size:
-            where = "between messages" if parser.idle else "in the middle of a message"
-            reason = f"end of stream {where}, without a close frame"
-            self._lose(ConnectionLost(reason, Cause.END_OF_STREAM))
-        self._take(receive_buffer, size)
+        if size:
+            self._receive(self._channel.buffer, size)
+        else:
+            self._lose(session.receive_eof())
 
-    def _take(self, data: bytes | bytearray, size: int) -> None:
-        """Parse ``data[:size]``."""
+    def _receive(self, data: bytes | bytearray, size: int) -> None:
+        """Hand ``data[:size]`` to the session."""
         self.heard = True
         self.bytes_in += size
-        self._events = iter(self._parser.feed(data, size))
+        self.session.receive(data, size)
 
     def _flush(self) -> None:
         """Write what is queued."""
-        # As _count does, whose call would cost as much.
-        tally = self._tally
-        tally.sent += self.messages_out - self._tallied
-        tally.sent_bytes += self._queued
-        self._tallied = self.messages_out
-        queue = self._queue
-        self._queue = []
-        self._queued = 0
+        pieces = self.session.data_to_send()
+        if not pieces:
+            return
         try:
-            self.bytes_out += self._channel.send(queue, self._limits.write_timeout, self._share)
+            self.bytes_out += self._channel.send(
+                pieces, self._limits.write_timeout, self.session.share
+            )
         except TryAgainLater as limit:
             self._lose(ConnectionLost(limit.reason, limit.cause))
         except OSError as error:
-            failure = self._parser.failure
-            if failure is not None and failure.cause is Cause.LIMIT:
-                self._lose(ConnectionLost(failure.reason, failure.cause))
-            self._lose(ConnectionLost.after(error))
+            self._lose(self._evicted() or ConnectionLost.after(error))
 
-    def _count(self) -> None:
-        """Count the messages of the queue, which are of one kind but for what _turn_to counted."""
-        tally = self._tally
-        tally.sent += self.messages_out - self._tallied
-        tally.sent_bytes += self._queued
-        self._tallied = self.messages_out
-
-    def _turn_to(self, kind: Opcode) -> None:
-        """Count what is queued, since messages of another kind come behind it."""
-        self._count()
-        self._kind = kind
-        self._short_headers = _SHORT_BINARY if kind is BINARY else _SHORT_TEXT
-        self._tally = tally_of(kind)
-        # What is queued by now will be counted again.
-        self._tally.sent_bytes -= self._queued
-
-    def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
-        """Do what a control frame asks for (section 5.5)."""
-        if opcode is Opcode.PING:
-            self._queue.append(Frame(Opcode.PONG, payload).serialize())
-        elif opcode is Opcode.PONG:
-            sent, moment = self._ping
-            if moment and payload == sent:
-                self.last_round_trip = monotonic() - moment
-                round_trips.add(round(self.last_round_trip * 1e6))
-                self._ping = (b"", 0.0)
-        elif opcode is Opcode.CLOSE:
-            # 5.5.1. A close frame is answered with one that has the same code
-            close = Close.parse(payload)
-            raise self._end(ClosedByPeer(close.code, close.reason), Close(close.code))
+    def _respond(self, opcode: Opcode, payload: bytes) -> None:
+        """Do what a control frame asks for. Raises ConnectionClosed for a close frame."""
+        session = self.session
+        before = session.last_round_trip
+        session.respond(opcode, payload)
+        if session.ended is not None:
+            self._end()
+            raise session.ended
+        after = session.last_round_trip
+        if self._counters is not None and after is not None and after is not before:
+            self._counters.round_trips.add(round(after * 1e6))
 
     def _take_requests(self) -> None:
         """Do what other greenlets have asked for."""
-        if self._parser.failure is not None:
-            self._fail(self._parser.failure)
+        if self.session.parser.failure is not None:
+            self._fail(self.session.parser.failure)
         if self._close_request is not None:
             self._close(self._close_request)
         elif self._ping_request:
@@ -369,91 +341,67 @@ class Connection:
             self.ping()
             self.pinged = True
 
-    def _deflate(self, deflater: Deflater, kind: Opcode, message: bytes) -> tuple[bytes, bytes]:
-        """Compress a message; returns its frame's header and payload (RFC 7692, section 7.2.1).
+    def _evict(self, violation: ProtocolViolation) -> None:
+        """Fail as ``violation`` says, since another connection needs the memory that this holds."""
+        self.session.parser.fail(violation)
+        if not self._channel.abort_write():
+            self._channel.interrupt()
 
-        What takes several steps gives way between them.
-        """
-        pieces: list[bytes] = []
-        for piece in deflater.deflate(message):
-            if pieces:
-                self._channel.give_way()
-            pieces.append(piece)
-        size = sum(map(len, pieces))
-        if deflater.must_send(size, len(message)):
-            return serialize_header(kind, size, rsv=RSV1), b"".join(pieces)
-        return serialize_header(kind, len(message)), message
+    def _evicted(self) -> ConnectionLost | None:
+        """How the connection was lost, when its write was aborted for its memory."""
+        failure = self.session.parser.failure
+        if failure is None or failure.cause is not Cause.LIMIT:
+            return None
+        return ConnectionLost(failure.reason, failure.cause)
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
         """7.1.7. Fail the WebSocket Connection."""
-        ended = ConnectionFailed(violation)
-        raise self._end(ended, Close(violation.code, violation.reason)) from violation
-
-    def _lose(self, ended: ConnectionLost) -> NoReturn:
-        """The TCP connection is gone, or as good as gone."""
-        self.ended = ended
-        self._let_go()
-        self._channel.close()
+        ended = self.session.fail(violation)
+        self._end()
         raise ended
 
-    def _close(self, ended: ClosedByServer, timeout: float | None = None) -> None:
+    def _lose(self, lost: ConnectionLost) -> NoReturn:
+        """The TCP connection is gone, or as good as gone."""
+        self.session.lose(lost)
+        self._channel.close()
+        raise lost
+
+    def _close(self, end: ClosedByServer, timeout: float | None = None) -> None:
         """Begin the closing handshake, unless the connection is over."""
         if self.ended is None:
-            self._end(ended, Close(ended.code, ended.reason), timeout)
+            self.session.close(end)
+            self._end(timeout)
 
-    def _end(
-        self, ended: ConnectionClosed, close: Close, timeout: float | None = None
-    ) -> ConnectionClosed:
-        """Send the last frame behind everything queued, and close TCP (section 7.1.1).
+    def _end(self, timeout: float | None = None) -> None:
+        """Send what is queued, the close frame last, and close TCP (section 7.1.1).
 
-        Only the one who closes in good order waits for the peer's close frame. Returns how the
-        connection ended.
+        While the session is CLOSING the peer's close frame is waited for. ``timeout``: seconds for
+        all of it, by default Limits.close_timeout.
         """
-        self._count()
-        self._queued = 0
-        last = Frame(Opcode.CLOSE, close.serialize()).serialize()
+        session, channel = self.session, self._channel
         timeout = self._limits.close_timeout if timeout is None else timeout
-        promised = bool(self._queue)
-        self._queue.append(last)
-        self.ended = ended
-        if not isinstance(ended, ClosedByServer):
-            self._let_go()
         deadline = monotonic() + timeout
+        pieces = session.data_to_send()
+        had_pending_answers = len(pieces) > 1
         try:
-            self.bytes_out += self._channel.send(self._queue, timeout)
-            if isinstance(ended, ClosedByServer):
-                self._await_close_frame(deadline)
+            self.bytes_out += channel.send(pieces, timeout)
+            while session.state is State.CLOSING and (left := deadline - monotonic()) > 0:
+                if session.parser.more:
+                    channel.yield_now()
+                    self._receive(b"", 0)
+                elif size := channel.receive(left, interruptible=False):
+                    self._receive(channel.buffer, size)
+                else:
+                    session.receive_eof()
+            session.stop()
+            channel.finish(deadline - monotonic())
         except OSError as error:
-            self._channel.close()
-            if promised and isinstance(ended, ClosedByPeer):
-                # Answers were on their way that the peer cannot have got.
-                self.ended = ended = ConnectionLost.after(error)
-        else:
-            self._let_go()
-            self._channel.finish(deadline - monotonic())
+            channel.close()
+            if had_pending_answers and isinstance(session.ended, ClosedByPeer):
+                # The peer cannot have got the answers that were on their way.
+                session.ended = ConnectionLost.after(error)
         finally:
-            self._let_go()
-        return ended
-
-    def _let_go(self) -> None:
-        """Forget what has come and was not given."""
-        self._events = iter(())
-        self._parser.discard()
-
-    def _await_close_frame(self, deadline: float) -> None:
-        """Read on until the peer's close frame, throwing away what comes before it."""
-        while all(opcode is not Opcode.CLOSE for opcode, _ in self._events):
-            left = deadline - monotonic()
-            if self._parser.failure is not None or left <= 0:
-                return
-            if self._parser.more:
-                self._channel.give_way()
-                self._take(b"", 0)
-                continue
-            size = self._channel.receive(left, interruptible=False)
-            if not size:
-                return
-            self._take(receive_buffer, size)
+            session.stop()
 
 
 def _internal_error() -> ClosedByServer:

@@ -18,7 +18,7 @@ from gevent import socket as gevent_socket
 from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
 
-from echo.net.channel import Interrupted, receive_buffer
+from echo.net.channel import Interrupted
 from echo.net.watcher import Answer, Notice
 from echo.protocol.errors import RequestError, RequestTimeout
 from echo.protocol.http_head import HeadParser, RequestHead
@@ -150,7 +150,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             if idle:
                 idle = False
                 deadline = monotonic() + head_timeout
-            head = self._parser.feed(receive_buffer[:size])
+            head = self._parser.feed(self.channel.buffer[:size])
         return head
 
     def _take_request(self, idle_timeout: float | None = None) -> bool:

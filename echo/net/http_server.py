@@ -19,6 +19,7 @@ from gevent.pywsgi import WSGIServer
 from echo.net.certificate import Certificate
 from echo.net.channel import Channel
 from echo.net.connection import Connection
+from echo.net.counters import Counters
 from echo.net.http_handler import HTTPHandler
 from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
@@ -80,6 +81,7 @@ class HTTPServer(WSGIServer):
         capacity: connections that are served at one time.
         registry: finds the WebSockets by their ids.
         watcher: is told what becomes of connections.
+        counters: counts what connections receive and send; None to count nothing.
     """
 
     handler_class = UpgradeHandler
@@ -95,14 +97,17 @@ class HTTPServer(WSGIServer):
         registry: Registry | None = None,
         certificate: Certificate | None = None,
         watcher: Watcher | None = None,
+        counters: Counters | None = None,
     ) -> None:
         """``listener``: host and port to listen on, port 0 for any that is free; or a socket that
         listens already, shared with other processes.
 
         ``errors`` gets the tracebacks of the application's faults, by default the ``log`` does.
         ``registry``: where connections are found by their ids. ``certificate``: to speak TLS.
-        ``watcher``: who is told what becomes of connections.
+        ``watcher``: who is told what becomes of connections. ``counters``: for what connections
+        receive and send; None to count nothing.
         """
+        self.counters = counters
         self.watcher: Watcher = NoWatcher() if watcher is None else watcher
         self.registry = Registry() if registry is None else registry
         self._log = log

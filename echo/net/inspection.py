@@ -3,15 +3,14 @@
 import json
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Final, NoReturn
+from typing import Any, Final, cast
 
 from echo.net.connection import Connection
 from echo.net.http_handler import Environ
 from echo.net.upgrade import switch_protocols
 from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import Inflater
-from echo.protocol.errors import ConnectionClosed, ProtocolViolation
-from echo.protocol.frames import Close, serialize_header
+from echo.protocol.errors import ProtocolViolation
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.http_head import RequestHead
 from echo.protocol.messages import Event, MessageParser
@@ -33,18 +32,18 @@ class ObservedParser(MessageParser):
     """A parser that takes small steps, and an observer that sees what it sees.
 
     Attributes:
-        observer: has what has arrived as far as it was parsed; None when nobody looks any more.
+        observer: what has arrived as far as it was parsed.
     """
 
     __slots__ = ("_arrived", "_began", "_busy", "_pending", "observer")
 
     def __init__(
-        self, max_message_size: int, share: BudgetShare, inflater: Inflater | None, began: float
+        self, max_message_size: int, share: BudgetShare, inflater: Inflater | None = None
     ) -> None:
-        """As MessageParser; ``began``: when the connection did, by the monotonic clock."""
+        """As MessageParser."""
         super().__init__(max_message_size, share, inflater)
-        self.observer: FrameObserver | None = FrameObserver()
-        self._began = began
+        self.observer = FrameObserver()
+        self._began = monotonic()
         self._pending = memoryview(b"")
         self._arrived = self.moment()
         # Whether the parser itself has kept back what it took.
@@ -53,15 +52,16 @@ class ObservedParser(MessageParser):
     def feed(self, data: bytes | bytearray, size: int) -> list[Event]:
         """As MessageParser.feed, of a step's bytes; ``more`` says that there are others.
 
-        They must be taken before there are new ones.
+        They must be taken before there are new ones, and what was observed before the next step.
         """
+        # While the connection is closing nobody takes what is observed.
+        self.observer.whole.clear()
         if size:
             self._pending = memoryview(bytes(data[:size]))
             self._arrived = self.moment()
         step = b"" if self._busy else bytes(self._pending[:_STEP])
         self._pending = self._pending[len(step) :]
-        if self.observer is not None:
-            self.observer.feed(step, self._arrived)
+        self.observer.feed(step, self._arrived)
         events = super().feed(step, len(step))
         self._busy = self.more
         self.more = self.more or (len(self._pending) > 0 and not self._over)
@@ -75,63 +75,41 @@ class ObservedParser(MessageParser):
 class InspectedConnection(Connection):
     """A connection whose peer also gets what the server saw, as messages of JSON.
 
-    Control frames and violations are reported on their own; for the handshake and for messages,
-    see write_handshake_report and write_report.
-
     Attributes:
         handshake: the request's head and the response's, until they are reported.
     """
 
-    __slots__ = ("_observed", "handshake")
+    __slots__ = ("handshake",)
 
-    _observed: ObservedParser
     handshake: tuple[RequestHead, bytes]
 
-    def write_report(self, kind: Opcode, message: bytes) -> None:
-        """Send the report of the message that read_message has given. Raises ConnectionClosed."""
-        observer = self._observed.observer
-        if observer is not None:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options, parser_class=ObservedParser)
+
+    @property
+    def _observed(self) -> ObservedParser:
+        return cast(ObservedParser, self.session.parser)
+
+    def write_report(self, event: Event | ProtocolViolation) -> None:
+        """Send the report of what read_event has given. Raises ConnectionClosed."""
+        moment, observer = self._observed.moment(), self._observed.observer
+        if isinstance(event, ProtocolViolation):
+            report = failure_report(moment, event, observer.broken())
+        else:
+            kind, payload = event
             observed = observer.whole.popleft()
-            moment = self._observed.moment()
-            report = message_report(moment, self.messages_in, kind, message, observed)
-            self.write_message(Opcode.TEXT, _as_json(report))
+            if kind in {Opcode.TEXT, Opcode.BINARY}:
+                number = self.session.messages_in
+                report = message_report(moment, number, kind, payload, observed)
+            else:
+                report = control_report(moment, observed.frames[0], payload)
+        self.write_message(Opcode.TEXT, _as_json(report))
 
     def write_handshake_report(self) -> None:
         """Send the report of the opening handshake. Raises ConnectionClosed."""
         report = handshake_report(self._observed.moment(), self.id, self.peer, *self.handshake)
         del self.handshake
         self.write_message(Opcode.TEXT, _as_json(report))
-
-    def _queue_report(self, report: Report) -> None:
-        """Queue a report in front of what is written next; it does not wait for the peer."""
-        payload = _as_json(report)
-        self._queue += (serialize_header(Opcode.TEXT, len(payload)), payload)
-        self.messages_out += 1
-
-    def _make_parser(self, inflater: Inflater | None) -> MessageParser:
-        self._observed = ObservedParser(
-            self._limits.max_message_size, self._share, inflater, self.began
-        )
-        return self._observed
-
-    def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
-        if self._observed.observer is not None:
-            (frame,) = self._observed.observer.whole.popleft().frames
-            self._queue_report(control_report(self._observed.moment(), frame, payload))
-        super()._take_control_frame(opcode, payload)
-
-    def _fail(self, violation: ProtocolViolation) -> NoReturn:
-        if self._observed.observer is not None:
-            broken = self._observed.observer.broken()
-            self._queue_report(failure_report(self._observed.moment(), violation, broken))
-        super()._fail(violation)
-
-    def _end(
-        self, ended: ConnectionClosed, close: Close, timeout: float | None = None
-    ) -> ConnectionClosed:
-        # What comes from now on is thrown away, and nobody would take it from the observer.
-        self._observed.observer = None
-        return super()._end(ended, close, timeout)
 
 
 def inspect(environ: Environ, policy: HandshakePolicy) -> InspectedConnection:

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 from gevent import socket as gevent_socket
 
-from echo.net.channel import Channel, receive_buffer
+from echo.net.channel import Channel
 from echo.protocol.budget import BudgetShare
 from echo.protocol.errors import PlainHTTP
 
@@ -51,7 +51,7 @@ class TLSChannel(Channel):
         deadline = None if timeout is None else monotonic() + timeout
         while (tls := self._tls) is not None:
             if self._more:
-                size = self._read(tls, memoryview(receive_buffer))
+                size = self._read(tls, memoryview(self.buffer))
             else:
                 left = None if deadline is None else deadline - monotonic()
                 arrived = super().receive(left, interruptible=interruptible)
@@ -111,7 +111,7 @@ class TLSChannel(Channel):
 
     def _decrypt(self, tls: ssl.SSLObject, size: int) -> int:
         """Replace the ``size`` bytes that have arrived by what they mean; returns how many."""
-        buffer = memoryview(receive_buffer)
+        buffer = memoryview(self.buffer)
         if size <= _RECORD:
             self._incoming.write(buffer[:size])
             return self._read(tls, buffer)
@@ -164,7 +164,7 @@ class TLSChannel(Channel):
                     raise ConnectionResetError(
                         ECONNRESET, "end of stream in the TLS handshake"
                     ) from None
-                self._incoming.write(receive_buffer[:arrived])
+                self._incoming.write(self.buffer[:arrived])
                 self._more = True
             except ssl.SSLError as error:
                 self._fail(error)

@@ -97,6 +97,7 @@ def switch_protocols(
         subprotocol=response.subprotocol,
         deflate=deflate,
         received=handler.take_rest(),
+        counters=handler.server.counters,
     )
     handler.connection = connection
     handler.server.watch(connection)

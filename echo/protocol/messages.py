@@ -22,7 +22,6 @@ from echo.protocol.rfc6455 import (
     RSV_BITS,
     Opcode,
 )
-from echo.protocol.tally import binary_tally, tally_of, text_tally
 
 #: Members of an enumeration are slow to look up in their class, and these are looked up often.
 TEXT: Final = Opcode.TEXT
@@ -47,10 +46,6 @@ _HELD_TURN: Final = 64 * 1024
 _SHORT_HEADER: Final = Struct("!BB4s")
 _LONGER_HEADER: Final = Struct("!2xH4s")
 _SHORT_SIZE: Final = _SHORT_HEADER.size
-
-#: Where messages of one frame are counted.
-_texts: Final = text_tally.received
-_binaries: Final = binary_tally.received
 
 #: The first byte of a message in one frame.
 _WHOLE_TEXT: Final = FIN | TEXT
@@ -203,7 +198,6 @@ class MessageParser:
             payload = apply_mask(memoryview(data)[start:end], key)
             if opcode is TEXT and not payload.isascii():
                 check_utf8(payload)
-            tally_of(opcode).add_received(length)
             events.append((opcode, payload))
             return end
         if self._partial is None:
@@ -279,7 +273,6 @@ class MessageParser:
             if inflater is not None and inflater.work >= INFLATE_TURN:
                 self.more = end < size
             if final:
-                tally_of(partial.opcode).add_received(partial.size)
                 events.append((partial.opcode, partial.payload()))
                 self._partial = None
                 self.held += partial.size
@@ -320,13 +313,11 @@ def _take_whole_messages(
             return position
         if first == _WHOLE_BINARY:
             events.append((BINARY, apply_mask(data[start:end], masking_key)))
-            _binaries[length] += 1
         elif first == _WHOLE_TEXT:
             payload = apply_mask(data[start:end], masking_key)
             if not payload.isascii():
                 check_utf8(payload)
             events.append((TEXT, payload))
-            _texts[length] += 1
         else:
             return position
         position = end

@@ -53,6 +53,7 @@ class Session:
         deflater: compresses what is sent; None without permessage-deflate.
         share: counts the memory that the connection holds.
         messages_in, messages_out: data messages given and queued so far.
+        queued: payload bytes queued since data_to_send was last called.
         last_round_trip: seconds from the last answered ping to its pong; None before.
     """
 
@@ -60,13 +61,13 @@ class Session:
         "_events",
         "_ping",
         "_queue",
-        "_queued",
         "deflater",
         "ended",
         "last_round_trip",
         "messages_in",
         "messages_out",
         "parser",
+        "queued",
         "share",
         "state",
     )
@@ -84,8 +85,7 @@ class Session:
         self.last_round_trip: float | None = None
         self._events: Iterator[Event] = iter(())
         self._queue: list[bytes] = []
-        # Payload bytes in the queue since data_to_send was last called.
-        self._queued = 0
+        self.queued = 0
         # The payload of the last unanswered ping, and when it was queued.
         self._ping: tuple[bytes, float] | None = None
 
@@ -103,11 +103,13 @@ class Session:
         else:
             self._look_for_close(events)
 
-    def receive_eof(self) -> None:
-        """Take the end of the peer's stream."""
+    def receive_eof(self) -> ConnectionLost:
+        """Take the end of the peer's stream; returns what it means unless this side is CLOSING."""
         where = "between messages" if self.parser.idle else "in the middle of a message"
         reason = f"end of stream {where}, without a close frame"
-        self.lose(ConnectionLost(reason, Cause.END_OF_STREAM))
+        lost = ConnectionLost(reason, Cause.END_OF_STREAM)
+        self.lose(lost)
+        return lost
 
     def next_event(self) -> Event | None:
         """The next message or control frame, in order; None when more input is needed.
@@ -133,15 +135,14 @@ class Session:
             # 5.5.1. A close frame is answered with one that has the same code
             close = Close.parse(payload)
             self._end(ClosedByPeer(close.code, close.reason), Close(close.code))
-            self._over()
+            self.stop()
 
     # ---- What is sent
 
     def send_message(self, kind: Opcode, message: bytes) -> int:
         """Queue a message of the kind Opcode.TEXT (then it is UTF-8) or BINARY, as one frame.
 
-        Returns the payload bytes queued since data_to_send was last called. Raises
-        ConnectionClosed.
+        Returns ``queued``. Raises ConnectionClosed.
         """
         if self.ended is not None:
             raise self.ended
@@ -154,7 +155,7 @@ class Session:
         queue.append(header)
         queue.append(message)
         self.messages_out += 1
-        self._queued = queued = self._queued + size
+        self.queued = queued = self.queued + size
         return queued
 
     def deflate_message(self, deflater: Deflater, kind: Opcode, message: bytes) -> Iterator[None]:
@@ -176,7 +177,7 @@ class Session:
         self._queue.append(serialize_header(kind, size, rsv=RSV1))
         self._queue += pieces
         self.messages_out += 1
-        self._queued += size
+        self.queued += size
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a ping (section 5.5.2).
@@ -194,7 +195,7 @@ class Session:
         """The bytes to send now, in pieces; the caller owns the list."""
         queue = self._queue
         self._queue = []
-        self._queued = 0
+        self.queued = 0
         return queue
 
     # ---- The end
@@ -209,19 +210,29 @@ class Session:
             self.state = State.CLOSING
             self._look_for_close(self._events)
 
-    def fail(self, violation: ProtocolViolation) -> None:
-        """Fail the WebSocket Connection (section 7.1.7): a close frame, and nothing is read."""
+    def fail(self, violation: ProtocolViolation) -> ConnectionFailed:
+        """Fail the WebSocket Connection (section 7.1.7): a close frame, and nothing is read.
+
+        Returns how the connection ended, caused by ``violation``.
+        """
         failed = ConnectionFailed(violation)
         failed.__cause__ = violation
         self._end(failed, Close(violation.code, violation.reason))
-        self._over()
+        self.stop()
+        return failed
 
     def lose(self, lost: ConnectionLost) -> None:
         """The TCP connection is gone, or given up: nothing more can be sent."""
         if self.ended is None:
             self.ended = lost
         self._queue = []
-        self._over()
+        self.stop()
+
+    def stop(self) -> None:
+        """Read nothing more, and discard the events not taken and the unfinished message."""
+        self.state = State.CLOSED
+        self._events = iter(())
+        self.parser.discard()
 
     def _end(self, ended: ConnectionClosed, close: Close) -> None:
         self._queue.append(Frame(Opcode.CLOSE, close.serialize()).serialize())
@@ -230,9 +241,4 @@ class Session:
     def _look_for_close(self, events: Iterable[Event]) -> None:
         """End the closing handshake at the peer's close frame, or where it breaks a rule."""
         if any(kind is Opcode.CLOSE for kind, _ in events) or self.parser.failure is not None:
-            self._over()
-
-    def _over(self) -> None:
-        self.state = State.CLOSED
-        self._events = iter(())
-        self.parser.discard()
+            self.stop()

@@ -7,7 +7,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from echo.net.channel import RECEIVE_SIZE, Channel, receive_buffer
+from echo.net.channel import RECEIVE_SIZE, Channel
 
 DEADLINE = 30.0
 
@@ -28,7 +28,7 @@ def channel_and_peer(pair, kind):
 
 def receive(channel, timeout=DEADLINE):
     size = channel.receive(timeout)
-    return bytes(receive_buffer[:size])
+    return bytes(Channel.buffer[:size])
 
 
 def receive_all(channel, size):
@@ -54,7 +54,7 @@ def test_receive_waits_for_bytes_and_puts_them_into_the_buffer(channel_and_peer)
     order.append("received")
     assert order == ["sent", "received"]
     assert size == 5
-    assert receive_buffer[:size] == b"hello"
+    assert Channel.buffer[:size] == b"hello"
     sender.join()
 
 
@@ -280,7 +280,7 @@ def test_a_shorter_input_behind_a_longer_one_is_told_apart(pair, kind):
     assert receive_all(one, 20) == b"a long secret of one"
     pairs[1][1].send(b"short")
     assert other.receive(DEADLINE) == 5
-    assert receive_buffer[:5] == b"short"
+    assert Channel.buffer[:5] == b"short"
     one.close()
     other.close()
 

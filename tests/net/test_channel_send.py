@@ -6,7 +6,7 @@ from contextlib import suppress
 import gevent
 import pytest
 
-from echo.net.channel import Channel, receive_buffer
+from echo.net.channel import Channel
 
 DEADLINE = 30.0
 
@@ -42,7 +42,7 @@ def stuffed(pair, kind):
             channel = Channel(sock)
             try:
                 before(channel)
-                channel.send(pieces, timeout)
+                channel.send(list(pieces), timeout)
                 return after(channel)
             finally:
                 channel.close()
@@ -73,7 +73,7 @@ def test_the_pieces_arrive_in_order(pair, kind, in_thread, pieces):
     sock, peer = pair(kind, blocking=True)
     channel = Channel(sock)
     reading = in_thread(peer.read_to_end)
-    channel.send(pieces)
+    channel.send(list(pieces))
     channel.close()
     assert identical(reading.get(timeout=DEADLINE), b"".join(pieces))
 
@@ -93,7 +93,7 @@ def test_more_than_the_socket_buffer_to_a_slow_reader(pair, kind, in_thread, pie
 
     reading = in_thread(read_slowly)
     channel = Channel(sock)
-    channel.send(cut)
+    channel.send(list(cut))
     channel.close()
     assert identical(reading.get(timeout=DEADLINE), PLENTY)
 
@@ -137,7 +137,7 @@ def test_killed_in_the_middle_the_peer_sees_the_end_and_no_other_byte(stuffed, p
 
     def send(channel):
         try:
-            channel.send(pieces)
+            channel.send(list(pieces))
         except gevent.GreenletExit:
             write_more(channel)
             raise
@@ -160,7 +160,7 @@ def test_the_end_comes_at_once_even_if_the_channel_stays_open(pair, kind):
         channel.send([PLENTY], 0.01)
     assert PLENTY.startswith(peer.read_to_end())
     peer.send(b"still heard")
-    assert receive_buffer[: channel.receive(DEADLINE)] == b"still heard"
+    assert Channel.buffer[: channel.receive(DEADLINE)] == b"still heard"
     channel.close()
 
 
@@ -240,7 +240,7 @@ def test_sending_to_a_peer_that_is_gone_is_an_error(pair):
 
 def test_input_while_blocked_neither_wakes_nor_is_lost(stuffed):
     def receive(channel):
-        return bytes(receive_buffer[: channel.receive(DEADLINE)])
+        return bytes(Channel.buffer[: channel.receive(DEADLINE)])
 
     heard = []
     sending, peer = stuffed(
@@ -269,7 +269,7 @@ def test_plenty_in_both_directions(pair, kind):
     channel.send([PLENTY])
     received = []
     while sum(map(len, received)) < len(PLENTY):
-        received.append(bytes(receive_buffer[: channel.receive(DEADLINE)]))
+        received.append(bytes(Channel.buffer[: channel.receive(DEADLINE)]))
     assert identical(b"".join(received), PLENTY)
     assert identical(other.get(timeout=DEADLINE), PLENTY)
     back.get(timeout=DEADLINE)

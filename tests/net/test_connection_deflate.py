@@ -150,15 +150,15 @@ def test_answers_keep_their_order(serve):
 
 @pytest.fixture
 def ways_given(monkeypatch):
-    """A list that grows with each call of give_way."""
+    """A list that grows with each call of yield_now."""
     calls = []
-    give_way = Channel.give_way
+    yield_now = Channel.yield_now
 
     def counted(channel):
         calls.append(channel)
-        give_way(channel)
+        yield_now(channel)
 
-    monkeypatch.setattr(Channel, "give_way", counted)
+    monkeypatch.setattr(Channel, "yield_now", counted)
     return calls
 
 

@@ -10,7 +10,7 @@ import trustme
 from gevent import ssl as gevent_ssl
 
 from echo.net.certificate import Certificate
-from echo.net.channel import RECEIVE_SIZE, Interrupted, receive_buffer
+from echo.net.channel import RECEIVE_SIZE, Channel, Interrupted
 from echo.net.tls_channel import TLSChannel
 from echo.protocol.errors import PlainHTTP
 
@@ -73,7 +73,7 @@ def read_exactly(channel, size):
         received = channel.receive(DEADLINE)
         assert received, "end of stream"
         assert received <= RECEIVE_SIZE
-        data += receive_buffer[:received]
+        data += Channel.buffer[:received]
     return data
 
 
@@ -120,7 +120,7 @@ def test_many_records_at_once_are_received_together(tls_pair, record):
         begun.set()
         assert go.wait(DEADLINE)
         size = channel.receive(DEADLINE)
-        seen.append(bytes(receive_buffer[:size]))
+        seen.append(bytes(Channel.buffer[:size]))
         return data[:size] == seen[0]
 
     begun, go = gevent.event.Event(), gevent.event.Event()
