@@ -58,6 +58,7 @@ class Connection:
         heard: set whenever bytes arrive; whoever watches the connection clears it.
         pinged: whether the ping that ping_soon asked for has been written.
         began: when it began, by the monotonic clock.
+        messages_in: data messages read so far.
         bytes_in, bytes_out: bytes on the wire so far, without the opening handshake.
     """
 
@@ -73,6 +74,7 @@ class Connection:
         "bytes_out",
         "heard",
         "id",
+        "messages_in",
         "path",
         "peer",
         "pinged",
@@ -106,7 +108,7 @@ class Connection:
         self.heard = True
         self.pinged = False
         self.began = monotonic()
-        self.bytes_in = self.bytes_out = 0
+        self.messages_in = self.bytes_in = self.bytes_out = 0
         self._channel = channel
         self._limits = limits
         self._counters = counters
@@ -126,11 +128,6 @@ class Connection:
         return self.session.ended
 
     @property
-    def messages_in(self) -> int:
-        """Data messages read so far."""
-        return self.session.messages_in
-
-    @property
     def messages_out(self) -> int:
         """Data messages written so far."""
         return self.session.messages_out
@@ -148,16 +145,15 @@ class Connection:
         """
         session = self.session
         while True:
-            event = session.next_event()
-            if event is None:
-                self._exchange()
-                continue
-            kind = event[0]
-            if kind is BINARY or kind is TEXT:
-                if self._counters is not None:
-                    self._counters.received[kind].add(len(event[1]))
-                return event
-            self._respond(*event)
+            for event in session.events:
+                kind = event[0]
+                if kind is BINARY or kind is TEXT:
+                    self.messages_in += 1
+                    if self._counters is not None:
+                        self._counters.received[kind].add(len(event[1]))
+                    return event
+                self._respond(*event)
+            self._exchange()
 
     def read_event(self) -> Event | ProtocolViolation:
         """Wait for the next message or control frame, or for the rule that the peer breaks.
@@ -170,7 +166,7 @@ class Connection:
             self._fail(pending)
         if pending is not None:
             self._respond(*pending)
-        while (event := self.session.next_event()) is None:
+        while (event := next(self.session.events, None)) is None:
             self._pending = self.session.parser.failure
             if self._pending is not None:
                 return self._pending
@@ -178,7 +174,9 @@ class Connection:
         kind, payload = event
         if kind not in {TEXT, BINARY}:
             self._pending = event
-        elif self._counters is not None:
+            return event
+        self.messages_in += 1
+        if self._counters is not None:
             self._counters.received[kind].add(len(payload))
         return event
 
@@ -276,7 +274,8 @@ class Connection:
         session = self.session
         if session.ended is not None:
             raise session.ended
-        self._flush()
+        if session.queue:
+            self._flush()
         parser = session.parser
         if parser.held:
             parser.give_back()
@@ -293,10 +292,9 @@ class Connection:
             return
         except OSError as error:
             self._lose(ConnectionLost.after(error))
-        if size:
-            self._receive(self._channel.buffer, size)
-        else:
+        if not size:
             self._lose(session.receive_eof())
+        self._receive(self._channel.buffer, size)
 
     def _receive(self, data: bytes | bytearray, size: int) -> None:
         """Hand ``data[:size]`` to the session."""
@@ -307,8 +305,6 @@ class Connection:
     def _flush(self) -> None:
         """Write what is queued."""
         pieces = self.session.data_to_send()
-        if not pieces:
-            return
         try:
             self.bytes_out += self._channel.send(
                 pieces, self._limits.write_timeout, self.session.share

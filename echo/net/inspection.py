@@ -99,7 +99,7 @@ class InspectedConnection(Connection):
             kind, payload = event
             observed = observer.whole.popleft()
             if kind in {Opcode.TEXT, Opcode.BINARY}:
-                number = self.session.messages_in
+                number = self.messages_in
                 report = message_report(moment, number, kind, payload, observed)
             else:
                 report = control_report(moment, observed.frames[0], payload)

@@ -40,6 +40,10 @@ class State(Enum):
     CLOSED = auto()
 
 
+#: Looked up for every receive, which members of an enumeration are slow at.
+_OPEN: Final = State.OPEN
+
+
 class Session:
     """The server's side of a WebSocket.
 
@@ -49,24 +53,26 @@ class Session:
     Attributes:
         state: OPEN, CLOSING or CLOSED.
         ended: how the connection ended; None while it is open.
+        events: the messages and control frames that have arrived and were not taken, in order; a
+            control frame must be passed to ``respond``, a failure of the parser to ``fail``.
         parser: turns the bytes that arrive into events.
         deflater: compresses what is sent; None without permessage-deflate.
         share: counts the memory that the connection holds.
-        messages_in, messages_out: data messages given and queued so far.
+        messages_out: data messages queued so far.
+        queue: the bytes to send, in pieces; data_to_send takes them.
         queued: payload bytes queued since data_to_send was last called.
         last_round_trip: seconds from the last answered ping to its pong; None before.
     """
 
     __slots__ = (
-        "_events",
         "_ping",
-        "_queue",
         "deflater",
         "ended",
+        "events",
         "last_round_trip",
-        "messages_in",
         "messages_out",
         "parser",
+        "queue",
         "queued",
         "share",
         "state",
@@ -80,11 +86,10 @@ class Session:
         self.parser = parser
         self.share = share
         self.deflater = None if deflate is None else deflate.deflater
-        self.messages_in = 0
         self.messages_out = 0
         self.last_round_trip: float | None = None
-        self._events: Iterator[Event] = iter(())
-        self._queue: list[bytes] = []
+        self.events: Iterator[Event] = iter(())
+        self.queue: list[bytes] = []
         self.queued = 0
         # The payload of the last unanswered ping, and when it was queued.
         self._ping: tuple[bytes, float] | None = None
@@ -94,12 +99,12 @@ class Session:
     def receive(self, data: bytes | bytearray, size: int) -> None:
         """Take ``data[:size]``, without keeping a reference to ``data``.
 
-        The events before must have been taken with next_event. While CLOSING, everything up to
+        The events before must have been taken. While CLOSING, everything up to
         the peer's close frame is discarded (section 1.4).
         """
         events = self.parser.feed(data, size)
-        if self.state is State.OPEN:
-            self._events = iter(events)
+        if self.state is _OPEN:
+            self.events = iter(events)
         else:
             self._look_for_close(events)
 
@@ -111,22 +116,10 @@ class Session:
         self.lose(lost)
         return lost
 
-    def next_event(self) -> Event | None:
-        """The next message or control frame, in order; None when more input is needed.
-
-        A control frame must be passed to ``respond``, a failure of the parser to ``fail``.
-        """
-        for event in self._events:
-            kind = event[0]
-            if kind is BINARY or kind is TEXT:
-                self.messages_in += 1
-            return event
-        return None
-
     def respond(self, opcode: Opcode, payload: bytes) -> None:
         """Do what a control frame asks for (section 5.5)."""
         if opcode is Opcode.PING:
-            self._queue.append(Frame(Opcode.PONG, payload).serialize())
+            self.queue.append(Frame(Opcode.PONG, payload).serialize())
         elif opcode is Opcode.PONG:
             if self._ping is not None and payload == self._ping[0]:
                 self.last_round_trip = monotonic() - self._ping[1]
@@ -151,7 +144,7 @@ class Session:
             header = (_SHORT_TEXT if kind is TEXT else _SHORT_BINARY)[size]
         else:
             header = serialize_header(kind, size)
-        queue = self._queue
+        queue = self.queue
         queue.append(header)
         queue.append(message)
         self.messages_out += 1
@@ -174,8 +167,8 @@ class Session:
         if not deflater.must_send(size, len(message)):
             self.send_message(kind, message)
             return
-        self._queue.append(serialize_header(kind, size, rsv=RSV1))
-        self._queue += pieces
+        self.queue.append(serialize_header(kind, size, rsv=RSV1))
+        self.queue += pieces
         self.messages_out += 1
         self.queued += size
 
@@ -188,13 +181,13 @@ class Session:
             raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} bytes")
         if self.ended is not None:
             raise self.ended
-        self._queue.append(Frame(Opcode.PING, payload).serialize())
+        self.queue.append(Frame(Opcode.PING, payload).serialize())
         self._ping = (payload, monotonic())
 
     def data_to_send(self) -> list[bytes]:
         """The bytes to send now, in pieces; the caller owns the list."""
-        queue = self._queue
-        self._queue = []
+        queue = self.queue
+        self.queue = []
         self.queued = 0
         return queue
 
@@ -208,7 +201,7 @@ class Session:
         if self.ended is None:
             self._end(end, Close(end.code, end.reason))
             self.state = State.CLOSING
-            self._look_for_close(self._events)
+            self._look_for_close(self.events)
 
     def fail(self, violation: ProtocolViolation) -> ConnectionFailed:
         """Fail the WebSocket Connection (section 7.1.7): a close frame, and nothing is read.
@@ -225,17 +218,17 @@ class Session:
         """The TCP connection is gone, or given up: nothing more can be sent."""
         if self.ended is None:
             self.ended = lost
-        self._queue = []
+        self.queue = []
         self.stop()
 
     def stop(self) -> None:
         """Read nothing more, and discard the events not taken and the unfinished message."""
         self.state = State.CLOSED
-        self._events = iter(())
+        self.events = iter(())
         self.parser.discard()
 
     def _end(self, ended: ConnectionClosed, close: Close) -> None:
-        self._queue.append(Frame(Opcode.CLOSE, close.serialize()).serialize())
+        self.queue.append(Frame(Opcode.CLOSE, close.serialize()).serialize())
         self.ended = ended
 
     def _look_for_close(self, events: Iterable[Event]) -> None:
