@@ -34,6 +34,7 @@ class Handlers:
     message_log: MessageLog
     registry: Registry
     records: LocalRecords
+    show_credentials: bool = False
 
     def echo_message(self) -> ResponseReturnValue:
         """``/ws/echo``: send every message back as it came."""
@@ -47,7 +48,9 @@ class Handlers:
 
     def inspect_message(self) -> ResponseReturnValue:
         """``/ws/inspect``: answer every message with what the server saw on the wire."""
-        with inspect(request.environ, self.policy) as connection:
+        with inspect(
+            request.environ, self.policy, show_credentials=self.show_credentials
+        ) as connection:
             connection.write_handshake_report()
             while True:
                 kind, message = connection.read_message()

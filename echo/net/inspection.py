@@ -2,28 +2,35 @@
 
 import json
 from datetime import UTC, datetime
+from secrets import token_bytes
 from time import monotonic
 from typing import Final, NoReturn
 
 from echo.net.connection import Connection
 from echo.net.http_handler import Environ
 from echo.net.upgrade import switch_protocols
+from echo.protocol.allowance import ReportAllowance
 from echo.protocol.deflate import Inflater
 from echo.protocol.errors import ConnectionClosed, ProtocolViolation
 from echo.protocol.frames import Close, serialize_header
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.http_head import RequestHead
 from echo.protocol.messages import Event, MessageParser
-from echo.protocol.observer import FrameObserver, Moment
+from echo.protocol.observer import FrameObserver, Moment, ObservedMessage
 from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.reports import (
     Report,
+    brief_control_report,
+    brief_message_report,
     control_report,
     failure_report,
     handshake_report,
     message_report,
 )
 from echo.protocol.rfc6455 import Opcode
+
+#: Bytes of the key of a handshake's hashes.
+_KEY_SIZE: Final = 16
 
 #: Bytes that are parsed at a time. A frame costs a report, fifty times the work of an echo.
 _STEP: Final = 512
@@ -76,16 +83,19 @@ class InspectedConnection(Connection):
     """A connection whose peer also gets what the server saw, as messages of JSON.
 
     Control frames and violations are reported on their own; for the handshake and for messages,
-    see write_handshake_report and write_report.
+    see write_handshake_report and write_report. A peer that floods it with tiny frames gets brief
+    reports of them.
 
     Attributes:
-        handshake: the request's head and the response's, until they are reported.
+        handshake: the request's head, the response's and the key by which credentials are replaced
+            (None to show them), until they are reported.
     """
 
-    __slots__ = ("_observed", "handshake")
+    __slots__ = ("_allowance", "_observed", "handshake")
 
+    _allowance: ReportAllowance
     _observed: ObservedParser
-    handshake: tuple[RequestHead, bytes]
+    handshake: tuple[RequestHead, bytes, bytes | None]
 
     def write_report(self, kind: Opcode, message: bytes) -> None:
         """Send the report of the message that read_message has given. Raises ConnectionClosed."""
@@ -93,29 +103,50 @@ class InspectedConnection(Connection):
         if observer is not None:
             observed = observer.whole.popleft()
             moment = self._observed.moment()
-            report = message_report(moment, self.messages_in, kind, message, observed)
-            self.write_message(Opcode.TEXT, _as_json(report))
+            if self._may_be_full(observed, moment):
+                report = message_report(moment, self.messages_in, kind, message, observed)
+            else:
+                report = brief_message_report(self.messages_in, kind, message, observed)
+            self.write_message(Opcode.TEXT, self._spend(report))
 
     def write_handshake_report(self) -> None:
         """Send the report of the opening handshake. Raises ConnectionClosed."""
-        report = handshake_report(self._observed.moment(), self.id, self.peer, *self.handshake)
+        head, response, hash_key = self.handshake
+        moment = self._observed.moment()
+        report = handshake_report(moment, self.id, self.peer, head, response, hash_key=hash_key)
         del self.handshake
-        self.write_message(Opcode.TEXT, _as_json(report))
+        self.write_message(Opcode.TEXT, self._spend(report))
 
     def _queue_report(self, report: Report) -> None:
         """Queue a report in front of what is written next; it does not wait for the peer."""
-        payload = _as_json(report)
+        payload = self._spend(report)
         self._queue += (serialize_header(Opcode.TEXT, len(payload)), payload)
         self.messages_out += 1
 
+    def _may_be_full(self, observed: ObservedMessage, moment: Moment) -> bool:
+        """Whether the report of what has arrived may be a full one."""
+        return self._allowance.earn(observed.count, observed.size, moment.elapsed)
+
+    def _spend(self, report: Report) -> bytes:
+        """A report as it is sent."""
+        payload = json.dumps(report, separators=(",", ":")).encode()
+        self._allowance.spend(len(payload))
+        return payload
+
     def _make_parser(self, budget: ReceiveBudget, inflater: Inflater | None) -> MessageParser:
+        self._allowance = ReportAllowance()
         self._observed = ObservedParser(self._limits.max_message_size, budget, inflater, self.began)
         return self._observed
 
     def _take_control_frame(self, opcode: Opcode, payload: bytes) -> None:
         if self._observed.observer is not None:
-            (frame,) = self._observed.observer.whole.popleft().frames
-            self._queue_report(control_report(self._observed.moment(), frame, payload))
+            observed = self._observed.observer.whole.popleft()
+            moment = self._observed.moment()
+            if self._may_be_full(observed, moment) or opcode is Opcode.CLOSE:
+                report = control_report(moment, observed.frames[0], payload)
+            else:
+                report = brief_control_report(observed)
+            self._queue_report(report)
         super()._take_control_frame(opcode, payload)
 
     def _fail(self, violation: ProtocolViolation) -> NoReturn:
@@ -132,12 +163,15 @@ class InspectedConnection(Connection):
         return super()._end(ended, close, timeout)
 
 
-def inspect(environ: Environ, policy: HandshakePolicy) -> InspectedConnection:
-    """As ``upgrade``, with a connection that reports what arrives."""
+def inspect(
+    environ: Environ, policy: HandshakePolicy, *, show_credentials: bool = False
+) -> InspectedConnection:
+    """As ``upgrade``, with a connection that reports what arrives.
+
+    ``show_credentials``: whether the report of the handshake has the values of cookies, tokens and
+    keys, or their lengths and hashes.
+    """
     connection, head, response = switch_protocols(environ, policy, InspectedConnection)
-    connection.handshake = (head, response)
+    key = None if show_credentials else token_bytes(_KEY_SIZE)
+    connection.handshake = (head, response, key)
     return connection
-
-
-def _as_json(report: Report) -> bytes:
-    return json.dumps(report, separators=(",", ":")).encode()
