@@ -61,7 +61,9 @@ def create_app(
     )
     registry = Registry() if registry is None else registry
     records = LocalRecords() if records is None else records
-    handlers = Handlers(settings.handshake_policy(), message_log, registry, records)
+    handlers = Handlers(
+        settings.handshake_policy(), message_log, registry, records, settings.show_credentials
+    )
     app.register_blueprint(handlers.blueprint())
     app.add_url_rule("/", "index", _index)
     app.add_url_rule("/healthz", "healthz", _healthz)

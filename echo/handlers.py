@@ -35,6 +35,7 @@ class Handlers:
     message_log: MessageLog
     registry: Registry
     records: LocalRecords
+    show_credentials: bool = False
 
     def echo_message(self) -> ResponseReturnValue:
         """``/ws/echo``: send every message back as it came."""
@@ -48,7 +49,9 @@ class Handlers:
 
     def inspect_message(self) -> ResponseReturnValue:
         """``/ws/inspect``: answer every message with what the server saw on the wire."""
-        with inspect(request.environ, self.policy) as connection:
+        with inspect(
+            request.environ, self.policy, show_credentials=self.show_credentials
+        ) as connection:
             connection.write_handshake_report()
             while True:
                 event = connection.read_event()

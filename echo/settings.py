@@ -219,6 +219,13 @@ class Settings:
         RedisURLParameter(),
         "A Redis by which processes share the records of connections, for an hour each.",
     )
+    show_credentials: bool = _option(
+        False,
+        "--show-credentials",
+        "ECHO_SHOW_CREDENTIALS",
+        bool,
+        "Show cookies, tokens and keys in the inspector's report of the handshake.",
+    )
     quiet: bool = _option(
         False, "--quiet", "ECHO_QUIET", bool, "Do not print the messages that arrive."
     )

@@ -9,7 +9,7 @@ const STEPS = ["key", "guid", "concatenated", "sha1", "value"];
 
 export function drawHandshake(entry, texts) {
   const { wire } = texts;
-  const { request, response, forwarded, accept, subprotocols, extensions, peer } = entry.report;
+  const { request, response, redacted, forwarded, accept, subprotocols, extensions, peer } = entry.report;
   const negotiated = (what, { offered, chosen }) => {
     const list = Array.isArray(offered) ? offered.join(", ") : offered;
     return make("p", "", visible(wire.negotiated(what, list || wire.nothing, chosen || wire.nothing)));
@@ -31,6 +31,7 @@ export function drawHandshake(entry, texts) {
       make("p", "", visible(wire.peer(peer))),
     ),
   ];
+  if (redacted.length) parts.push(make("p", "note redacted", visible(wire.redacted(redacted.join(", ")))));
   if (forwarded.length) {
     const lines = forwarded.map(([name, value]) => make("div", "", visible(`${name}: ${value}`)));
     parts.push(make("div", "forwarded", make("p", "label", wire.forwarded), ...lines));

@@ -107,6 +107,8 @@ export class Recorder {
         message: type === "message" && last ? { ...report, frames: undefined } : null,
       });
     }
+    // A flood of tiny frames gets reports that only count them.
+    if (total && !frames.length) this.#add(link, "brief", { report });
     if (type === "failure") this.#add(link, "failure", { code: report.code, reason: report.reason });
   }
 
@@ -146,7 +148,7 @@ function same(a, b) {
 function parseReport(payload) {
   try {
     const report = JSON.parse(payload);
-    return report?.version === 1 && typeof report.type === "string" ? report : null;
+    return report?.version === 2 && typeof report.type === "string" ? report : null;
   } catch {
     return null;
   }

@@ -92,14 +92,14 @@ export default {
   noAnswer: "no answer",
   different: "This is not what was sent: the echo differs from the message it answers.",
   unasked: "Nothing was waiting for an answer: this message is no echo.",
-  badReport: "The inspector sent something that is no report of version 1.",
+  badReport: "The inspector sent something that is no report of version 2.",
   showJson: "The report as it came",
 
   // The inspector's reports in a line each.
   reports: {
     handshake: () => "The inspector reports your opening handshake.",
-    message: ({ kind, bytes: size, fragments }) =>
-      `The inspector saw your ${kind} message: ${bytes(size)} in ${count(fragments, "frame")}.`,
+    message: ({ kind, bytes: size, fragments, frames_omitted: omitted }) =>
+      `The inspector saw your ${kind} message: ${bytes(size)} in ${count(fragments ?? omitted, "frame")}.`,
     ping: () => "The inspector saw your ping.",
     pong: () => "The inspector saw your pong.",
     close: ({ code }) => `The inspector saw your close frame with ${coded(code)}.`,
@@ -191,6 +191,9 @@ export default {
       (compressed === null || compressed === undefined ? "" : `, compressed to ${bytes(compressed)}`) +
       (utf8 === true ? ", valid UTF-8." : "."),
     framesOmitted: (n) => `${count(n, "further frame")} of this message not reported.`,
+    brief: ({ number: n, kind, bytes: size, frames_omitted: omitted }) =>
+      `${n ? `Message ${number(n)}: ${kind}` : kind}, ${bytes(size)} in ${count(omitted, "frame")}. ` +
+      "No details: this connection sent too many tiny frames for a full report of each.",
     unseenSent: (kind, size) => `A ${kind} message of ${bytes(size)}. The browser does not show its frames.`,
     unseenReceived: (kind, size) =>
       `A ${kind} message of ${bytes(size)}, perhaps compressed. The browser does not show its frame.`,
@@ -199,6 +202,9 @@ export default {
     handshakeTitle: "Opening handshake",
     request: "The browser’s request",
     response: "The server’s response",
+    redacted: (names) =>
+      `The server hides the credentials in ${names}: you see their length and a hash that is new for each connection. ` +
+      "Its option --show-credentials shows them.",
     forwarded: "What proxies on the way added",
     peer: (peer) => `The server sees the peer ${peer}.`,
     acceptTitle: "How Sec-WebSocket-Accept comes about",

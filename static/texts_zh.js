@@ -88,14 +88,14 @@ export default {
   noAnswer: "没有回答",
   different: "这不是所发送的内容：回显与它所回答的消息不同。",
   unasked: "没有消息在等待回答：这条消息不是回显。",
-  badReport: "检视器发来的内容不是版本 1 的报告。",
+  badReport: "检视器发来的内容不是版本 2 的报告。",
   showJson: "报告原文",
 
   // 检视器的报告，每种一句。
   reports: {
     handshake: () => "检视器报告了你的打开握手。",
-    message: ({ kind, bytes: size, fragments }) =>
-      `检视器看到了你的${kind === "text" ? "文本" : "二进制"}消息：${bytes(size)}，共 ${number(fragments)} 帧。`,
+    message: ({ kind, bytes: size, fragments, frames_omitted: omitted }) =>
+      `检视器看到了你的${kind === "text" ? "文本" : "二进制"}消息：${bytes(size)}，共 ${number(fragments ?? omitted)} 帧。`,
     ping: () => "检视器看到了你的 ping。",
     pong: () => "检视器看到了你的 pong。",
     close: ({ code }) => `检视器看到了你的关闭帧，代码 ${coded(code)}。`,
@@ -184,6 +184,9 @@ export default {
       (compressed === null || compressed === undefined ? "" : `，压缩为 ${bytes(compressed)}`) +
       (utf8 === true ? "，UTF-8 有效。" : "。"),
     framesOmitted: (n) => `这条消息另有 ${number(n)} 帧未报告。`,
+    brief: ({ number: n, kind, bytes: size, frames_omitted: omitted }) =>
+      `${n ? `消息 ${number(n)}：${kind}` : kind}，${bytes(size)}，共 ${number(omitted)} 帧。` +
+      "没有细节：这个连接发送了太多极小的帧，无法逐一完整报告。",
     unseenSent: (kind, size) => `一条${kind}消息（${bytes(size)}）。浏览器不展示它的帧。`,
     unseenReceived: (kind, size) =>
       `一条${kind}消息（${bytes(size)}），可能经过压缩。浏览器不展示它的帧。`,
@@ -192,6 +195,9 @@ export default {
     handshakeTitle: "打开握手",
     request: "浏览器的请求",
     response: "服务端的响应",
+    redacted: (names) =>
+      `服务端隐藏了 ${names} 中的凭据：这里只显示其长度和散列值，每个连接的散列值各不相同。` +
+      "服务端的选项 --show-credentials 会显示它们。",
     forwarded: "途中的代理所添加的",
     peer: (peer) => `服务端看到的对端是 ${peer}。`,
     acceptTitle: "Sec-WebSocket-Accept 的由来",

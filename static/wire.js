@@ -33,6 +33,8 @@ function draw(entry, texts) {
       return drawHandshake(entry, texts);
     case "message":
       return entry.frames === "reconstructed" ? drawReconstructed(entry, texts) : drawUnseen(entry, texts);
+    case "brief":
+      return drawBrief(entry, texts);
     case "failure":
       return drawFailure(entry, texts);
     case "closed":
@@ -68,6 +70,16 @@ function drawReconstructed(entry, texts) {
     frame: reconstructFrame(kind === "text" ? 1 : 2, payload, bytes),
   };
   return drawFrame(entry._frame, texts);
+}
+
+/** What arrived where the inspector only counts, since it was told too much in too little. */
+function drawBrief(entry, texts) {
+  const { wire } = texts;
+  const { type, kind = type, ...report } = entry.report;
+  const row = makeRow(entry, wire.from.client, [make("span", "note", wire.brief({ ...report, kind: wire.kinds[kind] }))]);
+  Object.assign(row.dataset, { direction: "sent", kind: "brief" });
+  row.classList.add("brief");
+  return row;
 }
 
 function drawFailure(entry, texts) {

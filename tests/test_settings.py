@@ -33,6 +33,7 @@ DEFAULTS = Settings(
     allowed_origins=(),
     trust_proxy=0,
     redis_url="",
+    show_credentials=False,
     quiet=False,
     log_format="text",
     metrics="off",
@@ -68,13 +69,14 @@ OPTIONS = [
     ),
     ("trust_proxy", "--trust-proxy", "ECHO_TRUST_PROXY", "2", 2),
     ("redis_url", "--redis-url", "ECHO_REDIS_URL", "redis://:pw@h:1/2", "redis://:pw@h:1/2"),
+    ("show_credentials", "--show-credentials", "ECHO_SHOW_CREDENTIALS", "1", True),
     ("quiet", "--quiet", "ECHO_QUIET", "1", True),
     ("log_format", "--log-format", "ECHO_LOG_FORMAT", "json", "json"),
     ("metrics", "--metrics", "ECHO_METRICS", "on", "on"),
 ]
 
 #: The options that take a value.
-VALUED = [option for option in OPTIONS if option[0] != "quiet"]
+VALUED = [option for option in OPTIONS if option[4] is not True]
 
 #: Bad values that can stand on a command line and in the environment.
 BAD_VALUES = [
@@ -211,9 +213,10 @@ def test_option_beats_the_environment(environment, name, flag, variable, text, v
     assert getattr(parse(flag, text), name) == value
 
 
-def test_quiet_beats_an_environment_that_says_no(environment):
-    environment.setenv("ECHO_QUIET", "0")
-    assert parse("--quiet").quiet
+@pytest.mark.parametrize("name", ["quiet", "show_credentials"])
+def test_a_flag_beats_an_environment_that_says_no(environment, name):
+    environment.setenv(f"ECHO_{name.upper()}", "0")
+    assert getattr(parse("--" + name.replace("_", "-")), name) is True
 
 
 @pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), OPTIONS)

@@ -2,27 +2,34 @@
 
 import json
 from datetime import UTC, datetime
+from secrets import token_bytes
 from time import monotonic
 from typing import Any, Final, cast
 
 from echo.net.connection import Connection
 from echo.net.http_handler import Environ
 from echo.net.upgrade import switch_protocols
+from echo.protocol.allowance import ReportAllowance
 from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import Inflater
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.http_head import RequestHead
 from echo.protocol.messages import Event, MessageParser
-from echo.protocol.observer import FrameObserver, Moment
+from echo.protocol.observer import FrameObserver, Moment, ObservedMessage
 from echo.protocol.reports import (
     Report,
+    brief_control_report,
+    brief_message_report,
     control_report,
     failure_report,
     handshake_report,
     message_report,
 )
 from echo.protocol.rfc6455 import Opcode
+
+#: Bytes of the key of a handshake's hashes.
+_KEY_SIZE: Final = 16
 
 #: Bytes that are parsed at a time. A frame costs a report, fifty times the work of an echo.
 _STEP: Final = 512
@@ -75,16 +82,20 @@ class ObservedParser(MessageParser):
 class InspectedConnection(Connection):
     """A connection whose peer also gets what the server saw, as messages of JSON.
 
+    A peer that floods it with tiny frames gets brief reports of them.
+
     Attributes:
-        handshake: the request's head and the response's, until they are reported.
+        handshake: the request's head, the response's and the key by which credentials are replaced
+            (None to show them), until they are reported.
     """
 
-    __slots__ = ("handshake",)
+    __slots__ = ("_allowance", "handshake")
 
-    handshake: tuple[RequestHead, bytes]
+    handshake: tuple[RequestHead, bytes, bytes | None]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options, parser_class=ObservedParser)
+        self._allowance = ReportAllowance()
 
     @property
     def _observed(self) -> ObservedParser:
@@ -94,30 +105,57 @@ class InspectedConnection(Connection):
         """Send the report of what read_event has given. Raises ConnectionClosed."""
         moment, observer = self._observed.moment(), self._observed.observer
         if isinstance(event, ProtocolViolation):
-            report = failure_report(moment, event, observer.broken())
-        else:
-            kind, payload = event
-            observed = observer.whole.popleft()
-            if kind in {Opcode.TEXT, Opcode.BINARY}:
-                number = self.messages_in
-                report = message_report(moment, number, kind, payload, observed)
-            else:
-                report = control_report(moment, observed.frames[0], payload)
-        self.write_message(Opcode.TEXT, _as_json(report))
+            self._write(failure_report(moment, event, observer.broken()))
+            return
+        observed = observer.whole.popleft()
+        report = (
+            self._message_report
+            if event[0] in {Opcode.TEXT, Opcode.BINARY}
+            else self._control_report
+        )
+        self._write(report(moment, *event, observed))
+
+    def _message_report(
+        self, moment: Moment, kind: Opcode, message: bytes, observed: ObservedMessage
+    ) -> Report:
+        if self._may_be_full(observed, moment):
+            return message_report(moment, self.messages_in, kind, message, observed)
+        return brief_message_report(self.messages_in, kind, message, observed)
+
+    def _control_report(
+        self, moment: Moment, opcode: Opcode, payload: bytes, observed: ObservedMessage
+    ) -> Report:
+        if self._may_be_full(observed, moment) or opcode is Opcode.CLOSE:
+            return control_report(moment, observed.frames[0], payload)
+        return brief_control_report(observed)
 
     def write_handshake_report(self) -> None:
         """Send the report of the opening handshake. Raises ConnectionClosed."""
-        report = handshake_report(self._observed.moment(), self.id, self.peer, *self.handshake)
+        head, response, hash_key = self.handshake
+        moment = self._observed.moment()
+        report = handshake_report(moment, self.id, self.peer, head, response, hash_key=hash_key)
         del self.handshake
-        self.write_message(Opcode.TEXT, _as_json(report))
+        self._write(report)
+
+    def _may_be_full(self, observed: ObservedMessage, moment: Moment) -> bool:
+        """Whether the report of what has arrived may be a full one."""
+        return self._allowance.earn(observed.count, observed.size, moment.elapsed)
+
+    def _write(self, report: Report) -> None:
+        payload = json.dumps(report, separators=(",", ":")).encode()
+        self._allowance.spend(len(payload))
+        self.write_message(Opcode.TEXT, payload)
 
 
-def inspect(environ: Environ, policy: HandshakePolicy) -> InspectedConnection:
-    """As ``upgrade``, with a connection that reports what arrives."""
+def inspect(
+    environ: Environ, policy: HandshakePolicy, *, show_credentials: bool = False
+) -> InspectedConnection:
+    """As ``upgrade``, with a connection that reports what arrives.
+
+    ``show_credentials``: whether the report of the handshake has the values of cookies, tokens and
+    keys, or their lengths and hashes.
+    """
     connection, head, response = switch_protocols(environ, policy, InspectedConnection)
-    connection.handshake = (head, response)
+    key = None if show_credentials else token_bytes(_KEY_SIZE)
+    connection.handshake = (head, response, key)
     return connection
-
-
-def _as_json(report: Report) -> bytes:
-    return json.dumps(report, separators=(",", ":")).encode()

@@ -3,11 +3,12 @@
 The names of the fields are those of the schema; this file is the only other one that has them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha1
 from typing import Any, Final
 
+from echo.protocol.credentials import Redactor
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.frames import Close
 from echo.protocol.handshake import accept_value
@@ -16,30 +17,44 @@ from echo.protocol.observer import OPCODE_NAMES, Moment, ObservedFrame, Observed
 from echo.protocol.rfc6455 import GUID, RSV1, RSV2, RSV3, Opcode, close_code_name
 
 #: The version of the schema.
-VERSION: Final = 1
+VERSION: Final = 2
 
 #: Bytes of a message that its report shows.
 PREVIEW: Final = 1024
 
 Report = dict[str, Any]
-Fields = Iterable[tuple[str, str]]
 
 
 def handshake_report(
-    moment: Moment, connection_id: str, peer: str, head: RequestHead, response: bytes
+    moment: Moment,
+    connection_id: str,
+    peer: str,
+    head: RequestHead,
+    response: bytes,
+    *,
+    hash_key: bytes | None,
 ) -> Report:
-    """The opening handshake: the request as it came and the ``response`` as it was sent."""
+    """The opening handshake: the request as it came and the ``response`` as it was sent.
+
+    ``hash_key``: as Redactor's, by which credentials are replaced; None to show them.
+    """
     line, *lines = response.decode("latin-1").split("\r\n")
     answered = [(name, value) for name, _, value in (one.partition(": ") for one in lines if one)]
-    key = _first(head.fields, "sec-websocket-key").strip()
+    fields = list(head.fields)
+    if hash_key is not None:
+        redactor = Redactor(head.fields, hash_key)
+        fields, answered = redactor.redact(fields), redactor.redact(answered)
+    redacted = (came[0] for came, shown in zip(head.fields, fields, strict=True) if came != shown)
+    key = _first(fields, "sec-websocket-key").strip()
     return {
         **_common("handshake", moment),
         "connection": connection_id,
         "peer": peer,
-        "request": {"line": head.line, "headers": [list(field) for field in head.fields]},
+        "request": {"line": head.line, "headers": [list(field) for field in fields]},
+        "redacted": list(dict.fromkeys(redacted)),
         "forwarded": [
             [name, value]
-            for name, value in head.fields
+            for name, value in fields
             if name.lower().startswith("x-forwarded-") or name.lower() == "forwarded"
         ],
         "accept": {
@@ -52,13 +67,13 @@ def handshake_report(
         "subprotocols": {
             "offered": [
                 stripped
-                for element in _all(head.fields, "sec-websocket-protocol").split(",")
+                for element in _all(fields, "sec-websocket-protocol").split(",")
                 if (stripped := element.strip())
             ],
             "chosen": _first(answered, "sec-websocket-protocol") or None,
         },
         "extensions": {
-            "offered": _all(head.fields, "sec-websocket-extensions") or None,
+            "offered": _all(fields, "sec-websocket-extensions") or None,
             "chosen": _first(answered, "sec-websocket-extensions") or None,
         },
         "response": {"line": line, "headers": [list(field) for field in answered]},
@@ -88,6 +103,18 @@ def message_report(
     }
 
 
+def brief_message_report(
+    number: int, kind: Opcode, message: bytes, observed: ObservedMessage
+) -> Report:
+    """What is said of a message when the allowance for reports is used up."""
+    return {
+        **_brief("message", observed),
+        "number": number,
+        "kind": kind.name.lower(),
+        "bytes": len(message),
+    }
+
+
 def control_report(moment: Moment, frame: ObservedFrame, payload: bytes) -> Report:
     """A ping, a pong or a close frame."""
     report = _common(OPCODE_NAMES[frame.opcode], moment)
@@ -95,6 +122,14 @@ def control_report(moment: Moment, frame: ObservedFrame, payload: bytes) -> Repo
         close = Close.parse(payload)
         report.update(code=close.code, name=close_code_name(close.code), reason=close.reason)
     return {**report, "frame": _frame(frame)}
+
+
+def brief_control_report(observed: ObservedMessage) -> Report:
+    """What is said of a ping or a pong when the allowance for reports is used up."""
+    return {
+        **_brief(OPCODE_NAMES[observed.frames[0].opcode], observed),
+        "bytes": observed.size,
+    }
 
 
 def failure_report(
@@ -112,6 +147,10 @@ def failure_report(
 
 def _common(kind: str, moment: Moment) -> Report:
     return {"version": VERSION, "type": kind, **_moment(moment)}
+
+
+def _brief(kind: str, observed: ObservedMessage) -> Report:
+    return {"version": VERSION, "type": kind, "frames_omitted": observed.count}
 
 
 def _moment(moment: Moment) -> Report:

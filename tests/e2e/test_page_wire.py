@@ -256,21 +256,31 @@ def test_hostile_bytes_and_header_fields_are_shown_harmlessly(page, echo_server)
     assert page.evaluate("window.hacked") is None
 
 
+def test_frames_that_are_only_counted_are_counted_on_the_page(page, echo_server):
+    brief = {"version": 2, "frames_omitted": 1, "bytes": 0}
+    message = {**brief, "type": "message", "kind": "text", "number": 7, "frames_omitted": 2}
+    draw(page, echo_server, [json.dumps(one) for one in (message, {**brief, "type": "ping"})])
+    rows = page.locator("#drawn > [data-kind=brief]")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("Message 7: text, 0 bytes in 2 frames. No details")
+    expect(rows.last).to_contain_text("ping, 0 bytes in 1 frame. No details")
+
+
 @pytest.mark.parametrize(
     "report",
     [
         "no JSON",
         "null",
         "[1]",
-        '{"version": 2, "type": "message"}',
-        '{"version": 1, "type": "handshake"}',
-        '{"version": 1, "type": "message", "frames": [{"header": 7}]}',
+        '{"version": 1, "type": "message"}',
+        '{"version": 2, "type": "handshake"}',
+        '{"version": 2, "type": "message", "frames": [{"header": 7}]}',
     ],
 )
 def test_a_report_that_is_none_does_not_break_the_page(page, echo_server, complaints, report):
     use_instead_of_server(page, lambda *_: None, on_open=lambda connection: connection.send(report))
     open_page(page, echo_server, INSPECTOR)
-    expect(page.locator("#log > li")).to_have_count(3 if '"version": 1' in report else 2)
+    expect(page.locator("#log > li")).to_have_count(3 if '"version": 2' in report else 2)
     page.locator("label", has=page.locator("input[value=messages]")).click()
     expect(page.locator(RECEIVED)).to_have_count(1)
     complaints[:] = [text for text in complaints if "TypeError" not in text]
@@ -313,6 +323,20 @@ def test_the_handshake_of_another_client_is_shown_as_it_came(page, echo_server):
     headers = [name.lower() for name, _ in json.loads(reports[0])["request"]["headers"]]
     shown = row.locator(".http-message").first.locator("[data-header]")
     assert shown.evaluate_all("all => all.map((e) => e.dataset.header)") == headers
+
+
+def test_hidden_credentials_are_pointed_out(page, echo_server):
+    reports = reports_on(echo_server, count=0, cookie="a=1", x_forwarded_access_token="1234")
+    draw(page, echo_server, reports)
+    row = page.locator("#drawn > [data-kind=handshake]")
+    hidden = re.compile(r"^Cookie: \(redacted: 3 bytes; hash [0-9a-f]{8}\)$")
+    expect(row.locator("[data-header=cookie]")).to_have_text(hidden)
+    expect(row.locator(".forwarded")).to_contain_text("X-Forwarded-Access-Token: (redacted: 4")
+    note = "The server hides the credentials in Cookie, X-Forwarded-Access-Token"
+    expect(row.locator(".redacted")).to_contain_text(note)
+    draw(page, echo_server, reports_on(echo_server, count=0))
+    expect(page.locator("#drawn > [data-kind=handshake]")).to_have_count(1)
+    expect(page.locator("#drawn .redacted")).to_have_count(0)
 
 
 # ---- On the echo
