@@ -7,8 +7,8 @@ from typing import Any, Final
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
+from echo.inspector.connection import inspect
 from echo.logs import MessageLog
-from echo.net.inspection import inspect
 from echo.net.registry import Registry, is_id
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy

@@ -2,7 +2,7 @@
 
 import pytest
 
-from echo.protocol.allowance import BURST, RATE, RATIO, ReportAllowance
+from echo.inspector.allowance import BURST, RATE, RATIO, ReportAllowance
 
 #: Bytes of a full report of a short message, and of a brief one.
 FULL, BRIEF = 540, 90

@@ -2,9 +2,9 @@
 
 import pytest
 
-from echo.net.inspection import ObservedParser
+from echo.inspector.connection import ObservedParser
+from echo.inspector.frames import KEPT_FRAMES, KEPT_MESSAGE
 from echo.protocol.budget import BudgetShare, ReceiveBudget
-from echo.protocol.observer import KEPT_FRAMES, KEPT_MESSAGE
 from tests.protocol.wire import frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

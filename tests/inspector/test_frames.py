@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from echo.protocol.observer import KEPT_FRAMES, KEPT_PAYLOAD, FrameObserver, Moment
+from echo.inspector.frames import KEPT_FRAMES, KEPT_PAYLOAD, FrameObserver, Moment
 from tests.protocol.wire import KEY, LENGTHS, every_way, frame, sample, xor
 
 NOW = Moment(datetime(2026, 1, 1, tzinfo=UTC), 1.0)

@@ -6,18 +6,9 @@ from secrets import token_bytes
 from time import monotonic
 from typing import Any, Final, cast
 
-from echo.net.connection import Connection
-from echo.net.http_handler import Environ
-from echo.net.upgrade import switch_protocols
-from echo.protocol.allowance import ReportAllowance
-from echo.protocol.budget import BudgetShare
-from echo.protocol.deflate import Inflater
-from echo.protocol.errors import ProtocolViolation
-from echo.protocol.handshake import HandshakePolicy
-from echo.protocol.http_head import RequestHead
-from echo.protocol.messages import Event, MessageParser
-from echo.protocol.observer import FrameObserver, Moment, ObservedMessage
-from echo.protocol.reports import (
+from echo.inspector.allowance import ReportAllowance
+from echo.inspector.frames import FrameObserver, Moment, ObservedMessage
+from echo.inspector.reports import (
     Report,
     brief_control_report,
     brief_message_report,
@@ -26,6 +17,15 @@ from echo.protocol.reports import (
     handshake_report,
     message_report,
 )
+from echo.net.connection import Connection
+from echo.net.http_handler import Environ
+from echo.net.upgrade import switch_protocols
+from echo.protocol.budget import BudgetShare
+from echo.protocol.deflate import Inflater
+from echo.protocol.errors import ProtocolViolation
+from echo.protocol.handshake import HandshakePolicy
+from echo.protocol.http_head import RequestHead
+from echo.protocol.messages import Event, MessageParser
 from echo.protocol.rfc6455 import Opcode
 
 #: Bytes of the key of a handshake's hashes.

@@ -8,12 +8,12 @@ from datetime import datetime
 from hashlib import sha1
 from typing import Any, Final
 
-from echo.protocol.credentials import Redactor
+from echo.inspector.credentials import Redactor
+from echo.inspector.frames import OPCODE_NAMES, Moment, ObservedFrame, ObservedMessage
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.frames import Close
 from echo.protocol.handshake import accept_value
 from echo.protocol.http_head import RequestHead
-from echo.protocol.observer import OPCODE_NAMES, Moment, ObservedFrame, ObservedMessage
 from echo.protocol.rfc6455 import GUID, RSV1, RSV2, RSV3, Opcode, close_code_name
 
 #: The version of the schema.
