@@ -14,7 +14,7 @@ from echo.forwarded import TrustedProxies
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.metrics import Metrics
-from echo.net.http_handler import REFUSAL, REFUSAL_CLASS
+from echo.net.http_handler import HEAD, REFUSAL, REFUSAL_CLASS
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
@@ -35,12 +35,34 @@ _SECURITY_HEADERS: Final = {
 }
 
 
+#: What WSGI's names begin with of fields that a recipient ignores when it cannot read them:
+#: conditions, ranges and preferences (RFC 9110, sections 13.1, 14.2 and 12.5), and cookies.
+_MAY_BE_IGNORED: Final = ("HTTP_IF_", "HTTP_RANGE", "HTTP_ACCEPT", "HTTP_COOKIE")
+
+
 class _Service(Flask):
-    """Flask without what looks, several times a request, for views that are ``async``: none is."""
+    """Flask, for views that are never ``async``, and for fields that nothing can be made of."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as it is."""
+        """The function as it is, instead of looking at it several times a request."""
         return func
+
+    def handle_exception(self, error: Exception) -> Response:
+        """Answer once more without the fields that may be ignored, as they may be why it failed.
+
+        Werkzeug raises at some values. If it was not the fields, the second failure is a fault.
+        """
+        environ = request.environ
+        ignored = [name for name in environ if name.startswith(_MAY_BE_IGNORED)]
+        # Without its head a request has become a WebSocket, which cannot be answered again.
+        if not ignored or HEAD not in environ:
+            return super().handle_exception(error)
+        for name in ignored:
+            del environ[name]
+        try:
+            return self.full_dispatch_request()
+        except Exception as fault:  # noqa: BLE001  # whatever Flask would have given this method
+            return super().handle_exception(fault)
 
 
 def create_app(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.frames import Close
 from echo.protocol.handshake import accept_value
-from echo.protocol.http_head import RequestHead
+from echo.protocol.http_head import OWS, RequestHead
 from echo.protocol.observer import OPCODE_NAMES, Moment, ObservedFrame, ObservedMessage
 from echo.protocol.rfc6455 import GUID, RSV1, RSV2, RSV3, Opcode, close_code_name
 
@@ -31,7 +31,7 @@ def handshake_report(
     """The opening handshake: the request as it came and the ``response`` as it was sent."""
     line, *lines = response.decode("latin-1").split("\r\n")
     answered = [(name, value) for name, _, value in (one.partition(": ") for one in lines if one)]
-    key = _first(head.fields, "sec-websocket-key").strip()
+    key = _first(head.fields, "sec-websocket-key").strip(OWS)
     return {
         **_common("handshake", moment),
         "connection": connection_id,
@@ -53,7 +53,7 @@ def handshake_report(
             "offered": [
                 stripped
                 for element in _all(head.fields, "sec-websocket-protocol").split(",")
-                if (stripped := element.strip())
+                if (stripped := element.strip(OWS))
             ],
             "chosen": _first(answered, "sec-websocket-protocol") or None,
         },
