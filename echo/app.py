@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask import Flask, Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_date, parse_etags, parse_if_range_header, parse_range_header
 from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -14,7 +15,7 @@ from echo.forwarded import TrustedProxies
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.metrics import Metrics
-from echo.net.http_handler import HEAD, REFUSAL, REFUSAL_CLASS
+from echo.net.http_handler import REFUSAL, REFUSAL_CLASS
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
@@ -35,34 +36,24 @@ _SECURITY_HEADERS: Final = {
 }
 
 
-#: What WSGI's names begin with of fields that a recipient ignores when it cannot read them:
-#: conditions, ranges and preferences (RFC 9110, sections 13.1, 14.2 and 12.5), and cookies.
-_MAY_BE_IGNORED: Final = ("HTTP_IF_", "HTTP_RANGE", "HTTP_ACCEPT", "HTTP_COOKIE")
+#: Fields that a recipient ignores where nothing can be made of them (RFC 9110, sections 13.1 and
+#: 14.2), as WSGI calls them, and what Werkzeug reads them with: it raises at some values.
+_READ_WITH: Final[dict[str, Callable[[str], object]]] = {
+    "HTTP_IF_MATCH": parse_etags,
+    "HTTP_IF_MODIFIED_SINCE": parse_date,
+    "HTTP_IF_NONE_MATCH": parse_etags,
+    "HTTP_IF_RANGE": parse_if_range_header,
+    "HTTP_IF_UNMODIFIED_SINCE": parse_date,
+    "HTTP_RANGE": parse_range_header,
+}
 
 
 class _Service(Flask):
-    """Flask, for views that are never ``async``, and for fields that nothing can be made of."""
+    """Flask without what looks, several times a request, for views that are ``async``: none is."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as it is, instead of looking at it several times a request."""
+        """The function as it is."""
         return func
-
-    def handle_exception(self, error: Exception) -> Response:
-        """Answer once more without the fields that may be ignored, as they may be why it failed.
-
-        Werkzeug raises at some values. If it was not the fields, the second failure is a fault.
-        """
-        environ = request.environ
-        ignored = [name for name in environ if name.startswith(_MAY_BE_IGNORED)]
-        # Without its head a request has become a WebSocket, which cannot be answered again.
-        if not ignored or HEAD not in environ:
-            return super().handle_exception(error)
-        for name in ignored:
-            del environ[name]
-        try:
-            return self.full_dispatch_request()
-        except Exception as fault:  # noqa: BLE001  # whatever Flask would have given this method
-            return super().handle_exception(fault)
 
 
 def create_app(
@@ -96,6 +87,7 @@ def create_app(
             # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
             rule.methods = {"GET"}
     app.before_request(_refuse_leading_slashes)
+    app.before_request(_ignore_unreadable_fields)
     app.register_error_handler(HandshakeError, _refuse_upgrade)
     app.register_error_handler(WebsocketMismatch, _no_websocket_here)
     app.register_error_handler(HTTPException, _http_error)
@@ -128,6 +120,16 @@ def _refuse_leading_slashes() -> None:
     """A path that begins with several slashes is another path, which Werkzeug does not tell."""
     if request.environ["PATH_INFO"].startswith("//"):
         abort(404)
+
+
+def _ignore_unreadable_fields() -> None:
+    """Leave out of the request what would only make the libraries underneath fail."""
+    environ = request.environ
+    for name in _READ_WITH.keys() & environ.keys():
+        try:
+            _READ_WITH[name](environ[name])
+        except Exception:  # noqa: BLE001  # whatever it is, the field cannot be used
+            del environ[name]
 
 
 def _plain_text(status: int, reason: str) -> Response:

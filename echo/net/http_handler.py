@@ -33,7 +33,7 @@ SCHEME: Final = "echo.scheme"
 #: Where it may leave the name of the exception class, for those who count refusals.
 REFUSAL_CLASS: Final = "echo.refusal-class"
 
-#: Where a request's environ has its RequestHead, until it becomes a WebSocket.
+#: Where a request's environ has its RequestHead.
 HEAD: Final = "echo.head"
 
 #: Seconds to read on after the last response, so that the peer gets it (see Channel.finish).

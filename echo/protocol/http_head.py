@@ -209,21 +209,25 @@ def _is_clean(head: bytearray) -> bool:
 
 
 def _parse_request_line(text: str) -> tuple[str, str, str, str]:
-    """The line itself, the method, the target and the version. Raises MalformedRequest."""
+    """The line itself, the method, the target and the version.
+
+    Raises MalformedRequest, and UnknownMethod for a method that is not in upper case.
+    """
     line = _REQUEST_LINE.fullmatch(text)
     if line is None:
         raise MalformedRequest("the request line is not 'METHOD TARGET HTTP/1.1'")
-    return text, line[1], line[2], line[3]
-
-
-def _checked(line: tuple[str, str, str, str], fields: tuple[tuple[str, str], ...]) -> RequestHead:
-    """The head of these parts, which do not contradict each other. Raises RequestError."""
-    text, method, target, version = line
+    method = line[1]
     if method != method.upper():
         raise UnknownMethod(
             f"method {method[:40]!r} is not implemented; methods are case-sensitive: use "
             f"{method[:40].upper()}"
         )
+    return text, method, line[2], line[3]
+
+
+def _checked(line: tuple[str, str, str, str], fields: tuple[tuple[str, str], ...]) -> RequestHead:
+    """The head of these parts, which do not contradict each other. Raises RequestError."""
+    text, method, target, version = line
     values: dict[str, list[str]] = {}
     for name, value in fields:
         values.setdefault(name.lower(), []).append(value)
