@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask import Flask, Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_date, parse_etags, parse_if_range_header, parse_range_header
 from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
@@ -32,6 +33,18 @@ _SECURITY_HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+}
+
+
+#: Fields that a recipient ignores where nothing can be made of them (RFC 9110, sections 13.1 and
+#: 14.2), as WSGI calls them, and what Werkzeug reads them with: it raises at some values.
+_READ_WITH: Final[dict[str, Callable[[str], object]]] = {
+    "HTTP_IF_MATCH": parse_etags,
+    "HTTP_IF_MODIFIED_SINCE": parse_date,
+    "HTTP_IF_NONE_MATCH": parse_etags,
+    "HTTP_IF_RANGE": parse_if_range_header,
+    "HTTP_IF_UNMODIFIED_SINCE": parse_date,
+    "HTTP_RANGE": parse_range_header,
 }
 
 
@@ -76,6 +89,7 @@ def create_app(
             # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
             rule.methods = {"GET"}
     app.before_request(_refuse_leading_slashes)
+    app.before_request(_ignore_unreadable_fields)
     app.register_error_handler(HandshakeError, _refuse_upgrade)
     app.register_error_handler(WebsocketMismatch, _no_websocket_here)
     app.register_error_handler(HTTPException, _http_error)
@@ -108,6 +122,16 @@ def _refuse_leading_slashes() -> None:
     """A path that begins with several slashes is another path, which Werkzeug does not tell."""
     if request.environ["PATH_INFO"].startswith("//"):
         abort(404)
+
+
+def _ignore_unreadable_fields() -> None:
+    """Leave out of the request what would only make the libraries underneath fail."""
+    environ = request.environ
+    for name in _READ_WITH.keys() & environ.keys():
+        try:
+            _READ_WITH[name](environ[name])
+        except Exception:  # noqa: BLE001  # whatever it is, the field cannot be used
+            del environ[name]
 
 
 def _plain_text(status: int, reason: str) -> Response:

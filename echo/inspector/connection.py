@@ -59,10 +59,8 @@ class ObservedParser(MessageParser):
     def feed(self, data: bytes | bytearray, size: int) -> list[Event]:
         """As MessageParser.feed, of a step's bytes; ``more`` says that there are others.
 
-        They must be taken before there are new ones, and what was observed before the next step.
+        They must be taken before there are new ones.
         """
-        # While the connection is closing nobody takes what is observed.
-        self.observer.whole.clear()
         if size:
             self._pending = memoryview(bytes(data[:size]))
             self._arrived = self.moment()

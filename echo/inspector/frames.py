@@ -30,6 +30,10 @@ KEPT_MESSAGE: Final = 4096
 #: Frames of a message that are kept.
 KEPT_FRAMES: Final = 100
 
+#: Messages and control frames that wait to be taken: more than there can be in what an
+#: ObservedParser takes at a time.
+_MOST_WHOLE: Final = 256
+
 #: Bytes of a masking key, and of the longest header.
 _KEY_SIZE: Final = 4
 _LONGEST_HEADER: Final = 2 + 8 + _KEY_SIZE
@@ -147,7 +151,8 @@ class FrameObserver:
     """
 
     def __init__(self) -> None:
-        self.whole: deque[ObservedMessage] = deque()
+        # While the connection is closing nobody takes them, and the oldest are forgotten.
+        self.whole: deque[ObservedMessage] = deque(maxlen=_MOST_WHOLE)
         self._message = ObservedMessage()
         self._header = b""
         self._frame: ObservedFrame | None = None

@@ -13,7 +13,7 @@ from echo.inspector.frames import OPCODE_NAMES, Moment, ObservedFrame, ObservedM
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.frames import Close
 from echo.protocol.handshake import accept_value
-from echo.protocol.http_head import RequestHead
+from echo.protocol.http_head import OWS, RequestHead
 from echo.protocol.rfc6455 import GUID, RSV1, RSV2, RSV3, Opcode, close_code_name
 
 #: The version of the schema.
@@ -45,7 +45,7 @@ def handshake_report(
         redactor = Redactor(head.fields, hash_key)
         fields, answered = redactor.redact(fields), redactor.redact(answered)
     redacted = (came[0] for came, shown in zip(head.fields, fields, strict=True) if came != shown)
-    key = _first(fields, "sec-websocket-key").strip()
+    key = _first(fields, "sec-websocket-key").strip(OWS)
     return {
         **_common("handshake", moment),
         "connection": connection_id,
@@ -68,7 +68,7 @@ def handshake_report(
             "offered": [
                 stripped
                 for element in _all(fields, "sec-websocket-protocol").split(",")
-                if (stripped := element.strip())
+                if (stripped := element.strip(OWS))
             ],
             "chosen": _first(answered, "sec-websocket-protocol") or None,
         },

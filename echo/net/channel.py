@@ -4,8 +4,10 @@ A Channel belongs to the greenlet that made it. That greenlet waits here and now
 in the hub, and a watcher on the socket or a timer switches back to it.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from errno import EBADF, ECONNABORTED
+from select import POLLIN, poll
 from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
 from time import monotonic
 from typing import ClassVar, Final
@@ -75,11 +77,21 @@ class Channel:
         self._reading = False
         self._reader = self._hub.loop.io(self._sock.fileno(), _READ)
 
-    def receive(self, timeout: float | None = None, *, interruptible: bool = True) -> int:
-        """Wait for bytes and put them into ``buffer``.
+    def handshake(self, deadline: float, turn: Callable[[], object]) -> None:
+        """Do nothing: what comes before the first byte of HTTP is a matter of TLSChannel."""
+
+    def receive(
+        self,
+        timeout: float | None = None,
+        *,
+        interruptible: bool = True,
+        limit: int = RECEIVE_SIZE,
+    ) -> int:
+        """Wait for bytes and put them into ``buffer``, at most ``limit``.
 
         Returns how many; 0 at the end of the stream. Raises OSError, TimeoutError among them when
-        nothing came within ``timeout`` seconds; and Interrupted, unless that is to wait.
+        nothing came within ``timeout`` seconds; and Interrupted, unless that is to wait. What has
+        come counts even when the server is late to look at it.
         """
         deadline = 0.0 if timeout is None else monotonic() + timeout
         while True:
@@ -88,14 +100,30 @@ class Channel:
                 raise Interrupted
             if not self._reading:
                 self._start_reading()
+            late = None
             if timeout is None:
                 self._park()
             else:
-                self._park_until(deadline, timeout)
+                try:
+                    self._park_until(deadline, timeout)
+                except TimeoutError as error:
+                    late = error
             try:
-                return self._sock.recv_into(self.buffer)
+                return self._sock.recv_into(self.buffer, limit)
             except BlockingIOError:
-                continue
+                if late is not None:
+                    raise late from None
+
+    def has_input(self) -> bool:
+        """Whether something has arrived that was not received yet, be it the end of the stream.
+
+        May be called by any greenlet.
+        """
+        if self._sock.fileno() < 0:
+            return False
+        waiting = poll()
+        waiting.register(self._sock, POLLIN)
+        return bool(waiting.poll(0))
 
     def send(
         self,

@@ -213,6 +213,10 @@ class Connection:
             self.pinged = False
             self._channel.interrupt()
 
+    def has_input(self) -> bool:
+        """Whether bytes have arrived that were not read yet. May be called by any greenlet."""
+        return self._channel.has_input()
+
     def close(
         self,
         code: int = CloseCode.NORMAL_CLOSURE,

@@ -5,6 +5,7 @@ read by HeadParser against deadlines, responses are written by Channel against a
 pywsgi keeps doing is what it does well: the WSGI side of a request.
 """
 
+from collections.abc import Callable
 from errno import EPIPE
 from io import BytesIO
 from ssl import SSLError
@@ -26,7 +27,8 @@ from echo.protocol.http_head import HeadParser, RequestHead
 #: Where a view may leave, in a request's environ, why it refused: for the access log.
 REFUSAL: Final = "echo.refusal"
 
-#: Where a request's environ has the scheme by which the client came, if a trusted proxy says it.
+#: Where a request's environ has the scheme by which the client came, where it is known: the server
+#: speaks TLS itself, or a trusted proxy says it.
 SCHEME: Final = "echo.scheme"
 #: Where it may leave the name of the exception class, for those who count refusals.
 REFUSAL_CLASS: Final = "echo.refusal-class"
@@ -36,6 +38,14 @@ HEAD: Final = "echo.head"
 
 #: Seconds to read on after the last response, so that the peer gets it (see Channel.finish).
 LINGER: Final = 2.0
+
+#: Requests of a connection in a row of which none waited for the answer to the one before; the last
+#: one is answered with ``Connection: close``.
+MAX_PIPELINED: Final = 100
+
+#: Bytes that are received at a time: a connection keeps what it has not come to, and one that does
+#: not read its answers comes to nothing.
+_RECEIVE_SIZE: Final = 16 * 1024
 
 #: The header fields that WSGI calls otherwise than ``HTTP_`` and their name (PEP 3333).
 _CGI_NAMES: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
@@ -51,6 +61,14 @@ def peer_of(environ: Environ) -> str:
 def _peer(host: str, port: str) -> str:
     host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}" if port else host
+
+
+def _closing(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Header fields with the connection option ``close`` among them."""
+    options = [value for name, value in headers if name.lower() == "connection"]
+    others = [(name, value) for name, value in headers if name.lower() != "connection"]
+    options += [] if "close" in options else ["close"]
+    return [*others, ("Connection", ", ".join(options))]
 
 
 #: The input of every request: no request has a body here.
@@ -69,6 +87,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         self.channel = server.make_channel(sock)
         self.wsgi_input = _NO_BODY
         self._parser = HeadParser()
+        # How many of MAX_PIPELINED there have been.
+        self._pipelined = 1
 
     @property
     def peer(self) -> str:
@@ -77,18 +97,19 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     def handle(self) -> None:
         """Answer requests until one of both sides has enough. Called by the server."""
-        limits = self.server.limits
+        # For all that has to come until the first request is whole.
+        deadline = monotonic() + self.server.limits.head_timeout
         try:
-            more = self._take_request()
+            self._shake_hands(deadline)
+            more = self._take_request(deadline)
             while more:
                 self.handle_one_response()
-                more = not self.close_connection and self._take_request(limits.keep_alive_timeout)
+                more = not self.close_connection and self._take_request()
         except RequestError as error:
             self.refuse(error)
         except SSLError as error:
             reason = (error.reason or "failed").replace("_", " ").lower()
-            self.server.log.write(Notice(f"{self.peer} TLS: {reason}"))
-            self.server.watcher.refused("TLS")
+            self._log_tls(reason)
             self.channel.finish(LINGER)
         except (OSError, Interrupted):
             self.channel.close()
@@ -98,6 +119,17 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             self.channel.close()
             # The environ knows its handler: without this the two would wait for the collector.
             self.environ = None
+
+    def turn_away(self, error: RequestError) -> None:
+        """Answer a connection that is not served, whatever it asks for, log it and close."""
+        try:
+            self.channel.handshake(monotonic() + LINGER, self.server.turns.take)
+        except (OSError, RequestError):
+            # No answer would be understood.
+            self.log_refusal(error)
+            self.channel.close()
+        else:
+            self.refuse(error)
 
     def refuse(self, error: RequestError) -> None:
         """Answer a request that is none, log it and close. Nothing behind it is looked at."""
@@ -111,6 +143,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         )
         lines = [f"HTTP/1.1 {error.status}", *(f"{name}: {value}" for name, value in headers)]
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.server.turns.take()
         self.log_refusal(error)
         try:
             self.channel.send([head, reason], LINGER)
@@ -125,21 +158,38 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         self.server.log.write(Answer(self.peer, line, error.status[:3], str(error)))
         self.server.watcher.refused(type(error).__name__)
 
-    def _read_head(self, idle_timeout: float | None) -> RequestHead | None:
+    def _shake_hands(self, deadline: float) -> None:
+        """Do the TLS handshake, where there is one, until ``deadline``. Raises as the channel."""
+        try:
+            self.channel.handshake(deadline, self.server.turns.take)
+        except TimeoutError:
+            seconds = self.server.limits.head_timeout
+            self._log_tls(f"the handshake was not finished within {seconds:g} s")
+            raise
+
+    def _log_tls(self, reason: str) -> None:
+        """One line for a connection of which TLS has become nothing."""
+        self.server.log.write(Notice(f"{self.peer} TLS: {reason}"))
+        self.server.watcher.refused("TLS")
+
+    def _read_head(self, deadline: float | None) -> RequestHead | None:
         """Wait for the head of a request; None at the end of the stream.
 
-        It may take Limits.head_timeout from its first byte. Before that byte an idle connection is
-        given ``idle_timeout`` seconds, then None is returned; the first request of a connection,
-        without one, must be whole within Limits.head_timeout from now. Raises RequestError for a
-        head that is not taken, RequestTimeout among them for one that is late.
+        The first one of a connection must be whole at ``deadline``, by the monotonic clock. Later
+        ones, without one, may take Limits.head_timeout from their first byte; before that byte a
+        connection may be idle for Limits.keep_alive_timeout, then None is returned. Raises
+        RequestError for a head that is not taken, RequestTimeout among them for one that is late.
         """
-        head_timeout = self.server.limits.head_timeout
+        limits = self.server.limits
+        head_timeout = limits.head_timeout
         head = self._parser.feed(b"")
-        idle = idle_timeout is not None and not self._parser.started
-        deadline = monotonic() + (idle_timeout if idle and idle_timeout else head_timeout)
+        idle = deadline is None and not self._parser.started
+        if deadline is None:
+            deadline = monotonic() + (limits.keep_alive_timeout if idle else head_timeout)
         while head is None:
             try:
-                size = self.channel.receive(max(0.0, deadline - monotonic()))
+                left = max(0.0, deadline - monotonic())
+                size = self.channel.receive(left, limit=_RECEIVE_SIZE)
             except TimeoutError:
                 if idle:
                     return None
@@ -153,15 +203,23 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             head = self._parser.feed(self.channel.buffer[:size])
         return head
 
-    def _take_request(self, idle_timeout: float | None = None) -> bool:
+    def _take_request(self, deadline: float | None = None) -> bool:
         """Wait for a request and make it the one to answer; False when none came. As _read_head."""
-        head = self._read_head(idle_timeout)
+        if deadline is None:
+            waiting = self._parser.started or self.channel.has_input()
+            self._pipelined = self._pipelined + 1 if waiting else 1
+        head = self._read_head(deadline)
         if head is None:
             return False
+        self.server.turns.take()
         self.requestline = head.line
         self.command = head.method
         self.request_version = f"HTTP/{head.version}"
-        self.close_connection = not head.keep_alive
+        # A proxy may take for a tunnel what has asked to be one: nothing behind a request for an
+        # upgrade is looked at, unless it is granted.
+        self.close_connection = (
+            not head.keep_alive or "upgrade" in head.values or self._pipelined >= MAX_PIPELINED
+        )
         self.environ = self._make_environ(head)
         self.application = self.server.application
         return True
@@ -191,6 +249,15 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
                 key = f"HTTP_{key}"
             environ[key] = f"{environ[key]},{value}" if key in environ else value
         return environ
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], object]:
+        """As in WSGI; the last response of a connection says so (RFC 9112, section 9.6)."""
+        if self.close_connection and not status.startswith("101"):
+            headers = _closing(headers)
+        write: Callable[[bytes], object] = super().start_response(status, headers, exc_info)
+        return write
 
     def _sendall(self, data: bytes) -> None:
         """Write a piece of the response; pywsgi calls it."""

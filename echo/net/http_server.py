@@ -20,11 +20,12 @@ from echo.net.certificate import Certificate
 from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.counters import Counters
-from echo.net.http_handler import HTTPHandler
+from echo.net.http_handler import SCHEME, HTTPHandler
 from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
 from echo.net.registry import Registry
 from echo.net.tls_channel import TLSChannel
+from echo.net.turns import Turns
 from echo.net.upgrade import UpgradeHandler
 from echo.net.watcher import LogWriter, Notice, NoticeWriter, NoWatcher, TextWriter, Watcher
 from echo.protocol.budget import ReceiveBudget
@@ -80,6 +81,7 @@ class HTTPServer(WSGIServer):
         budget: the memory that all unfinished messages share.
         capacity: connections that are served at one time.
         registry: finds the WebSockets by their ids.
+        turns: in which the requests of all connections are answered.
         watcher: is told what becomes of connections.
         counters: counts what connections receive and send; None to count nothing.
     """
@@ -128,13 +130,17 @@ class HTTPServer(WSGIServer):
                 # pywsgi would ask the resolver for it, which can take seconds.
                 "SERVER_NAME": self.host,
                 "wsgi.url_scheme": "https" if certificate else "http",
+                # Without TLS it is not known: a proxy in front may end it.
+                **({SCHEME: "https"} if certificate else {}),
                 # Then pywsgi accepts one connection at a time, and leaves the next to others.
                 "wsgi.multiprocess": shared,
             },
         )
         self.budget = ReceiveBudget(self.limits.receive_budget)
-        descriptors = raise_descriptor_limit() - _SPARE_DESCRIPTORS
-        self.capacity = max(1, min(self.limits.max_connections, descriptors))
+        self.turns = Turns()
+        self._descriptors = raise_descriptor_limit()
+        room = self._descriptors - _SPARE_DESCRIPTORS
+        self.capacity = max(1, min(self.limits.max_connections, room))
         self._handlers: set[UpgradeHandler] = set()
         self._refusing = 0
         self._starved = -_STARVING_SILENCE
@@ -205,6 +211,14 @@ class HTTPServer(WSGIServer):
     def start(self) -> None:
         """Listen, and look after the connections."""
         super().start()
+        if self.capacity < self.limits.max_connections:
+            self._log.write(
+                Notice(
+                    f"the limit of open files (ulimit -n) is {self._descriptors}: this leaves room "
+                    f"for {self.capacity} connections of --max-connections "
+                    f"{self.limits.max_connections}"
+                )
+            )
         if self.limits.ping_interval and self._keeper is None:
             self._keeper = gevent.spawn(self._keepalive.run)
         if self.limits.message_timeout and self._clerk is None:
@@ -299,6 +313,6 @@ class HTTPServer(WSGIServer):
             return
         self._refusing += 1
         try:
-            handler.refuse(TooManyConnections(reason))
+            handler.turn_away(TooManyConnections(reason))
         finally:
             self._refusing -= 1

@@ -30,10 +30,12 @@ class Keepalive:
         # Since when a connection is quiet, and when it was pinged for it, 0 for not yet. A ping
         # waits behind what its connection is writing, and counts from when it has been written.
         self._quiet: dict[Connection, tuple[float, float]] = {}
+        # Seconds by which looks were late, altogether: they count against nobody.
+        self._late = 0.0
 
     def watch(self, connection: Connection) -> None:
         """Look after a connection until it is over."""
-        self._quiet[connection] = (monotonic(), 0.0)
+        self._quiet[connection] = (monotonic() - self._late, 0.0)
 
     def forget(self, connection: Connection) -> None:
         """Look after a connection no more: it is over, and nothing should keep its memory."""
@@ -44,11 +46,15 @@ class Keepalive:
         shortest = min(self._ping_interval, self._ping_timeout or self._ping_interval)
         pause = min(shortest / _LOOKS, _LONGEST_PAUSE)
         while True:
+            due = monotonic() + pause
             gevent.sleep(pause)
-            self.look(monotonic())
+            now = monotonic()
+            # While the server itself came to nothing, it could hear nobody.
+            self._late += max(0.0, now - due - pause)
+            self.look(now - self._late)
 
     def look(self, now: float) -> None:
-        """Look at all connections once; ``now`` by the monotonic clock."""
+        """Look at all connections once; ``now`` by the monotonic clock, less what was late."""
         over = []
         for connection, (since, pinged) in self._quiet.items():
             if connection.ended is not None:
@@ -63,6 +69,10 @@ class Keepalive:
             elif not connection.pinged:
                 self._quiet[connection] = (since, now)
             elif self._ping_timeout and now - pinged >= self._ping_timeout:
+                if connection.has_input():
+                    # It has answered in time: the server has not come to reading it.
+                    self._quiet[connection] = (now, 0.0)
+                    continue
                 over.append(connection)
                 reason = f"no answer to a ping in {self._ping_timeout:g} s"
                 connection.close_soon(

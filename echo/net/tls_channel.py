@@ -1,6 +1,7 @@
 """A Channel that speaks TLS: what it waits for, the Channel underneath waits for."""
 
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from errno import ECONNRESET
 from time import monotonic
@@ -8,7 +9,7 @@ from typing import Final, NoReturn
 
 from gevent import socket as gevent_socket
 
-from echo.net.channel import Channel
+from echo.net.channel import RECEIVE_SIZE, Channel
 from echo.protocol.budget import BudgetShare
 from echo.protocol.errors import PlainHTTP
 
@@ -26,10 +27,10 @@ _OWN_TIMEOUT: Final = 10.0
 class TLSChannel(Channel):
     """As a Channel, with bytes that are decrypted and encrypted on their way.
 
-    The TLS handshake happens within the first ``receive`` or ``send``, and in its time. Where TLS
-    fails both raise ssl.SSLError, which is an OSError, once the peer has been told by an alert. A
-    peer that sends an HTTP request instead of TLS makes them raise PlainHTTP, a RequestError. In
-    both cases TLS is over, and what comes and goes then is not encrypted.
+    ``handshake`` comes first, then ``receive`` and ``send``. Where TLS fails they raise
+    ssl.SSLError, which is an OSError, once the peer has been told by an alert. A peer that sends an
+    HTTP request instead of TLS makes the handshake raise PlainHTTP, a RequestError. In both cases
+    TLS is over, and what comes and goes then is not encrypted.
     """
 
     __slots__ = ("_incoming", "_more", "_outgoing", "_tls")
@@ -46,22 +47,60 @@ class TLSChannel(Channel):
         # Whether there may be something to read without any bytes that arrive.
         self._more = False
 
-    def receive(self, timeout: float | None = None, *, interruptible: bool = True) -> int:
+    def handshake(self, deadline: float, turn: Callable[[], object]) -> None:
+        """Do the server's part of the TLS handshake.
+
+        ``deadline``: by the monotonic clock; what the peer sends does not put it off. ``turn`` is
+        called before each step, which can be as much work as a request, and may block. Raises
+        OSError, TimeoutError and ssl.SSLError among them, PlainHTTP, and Interrupted.
+        """
+        tls = self._tls
+        while tls is not None:
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._send_own()
+                arrived = super().receive(max(0.0, deadline - monotonic()), limit=_RECORD)
+                if not arrived:
+                    raise ConnectionResetError(
+                        ECONNRESET, "end of stream in the TLS handshake"
+                    ) from None
+                self._incoming.write(self.buffer[:arrived])
+                turn()
+            except ssl.SSLError as error:
+                self._fail(error)
+            else:
+                self._send_own()
+                # A request can have come along with the end of the handshake.
+                self._more = True
+                return
+
+    def receive(
+        self,
+        timeout: float | None = None,
+        *,
+        interruptible: bool = True,
+        limit: int = RECEIVE_SIZE,
+    ) -> int:
         """As Channel.receive, of decrypted bytes; 0 at the peer's close_notify too."""
         deadline = None if timeout is None else monotonic() + timeout
         while (tls := self._tls) is not None:
             if self._more:
-                size = self._read(tls, memoryview(self.buffer))
+                size = self._read(tls, memoryview(self.buffer)[:limit])
             else:
                 left = None if deadline is None else deadline - monotonic()
-                arrived = super().receive(left, interruptible=interruptible)
+                arrived = super().receive(left, interruptible=interruptible, limit=limit)
                 if not arrived:
                     return 0
                 size = self._decrypt(tls, arrived)
             self._send_own()
             if size or self._more:
                 return size
-        return super().receive(timeout, interruptible=interruptible)
+        return super().receive(timeout, interruptible=interruptible, limit=limit)
+
+    def has_input(self) -> bool:
+        """As Channel.has_input."""
+        return (self._tls is not None and self._more) or super().has_input()
 
     def send(
         self,
@@ -78,7 +117,7 @@ class TLSChannel(Channel):
         view = memoryview(data)
         records = []
         for start in range(0, len(data), _RECORD):
-            self._encrypt(tls, view[start : start + _RECORD], timeout)
+            self._encrypt(tls, view[start : start + _RECORD])
             records.append(self._outgoing.read())
             if len(records) == _RECORDS:
                 super().send(records, timeout, share)
@@ -148,28 +187,12 @@ class TLSChannel(Channel):
                 break
         return size
 
-    def _encrypt(self, tls: ssl.SSLObject, data: memoryview, timeout: float | None) -> None:
-        """Put at most a record's bytes into the buffer of what leaves.
-
-        Only a handshake that is not done yet makes it wait, for each of its steps at most
-        ``timeout`` seconds.
-        """
-        while True:
-            try:
-                tls.write(data)
-            except ssl.SSLWantReadError:
-                self._send_own()
-                arrived = super().receive(timeout, interruptible=False)
-                if not arrived:
-                    raise ConnectionResetError(
-                        ECONNRESET, "end of stream in the TLS handshake"
-                    ) from None
-                self._incoming.write(self.buffer[:arrived])
-                self._more = True
-            except ssl.SSLError as error:
-                self._fail(error)
-            else:
-                return
+    def _encrypt(self, tls: ssl.SSLObject, data: memoryview) -> None:
+        """Put at most a record's bytes into the buffer of what leaves."""
+        try:
+            tls.write(data)
+        except ssl.SSLError as error:
+            self._fail(error)
 
     def _send_own(self) -> None:
         """Send what TLS itself has to say."""

@@ -15,6 +15,7 @@ WebSocketError
 │   ├── BodyNotTaken            413
 │   ├── RequestLineTooLong      414
 │   ├── HeadTooLarge            431
+│   ├── UnknownMethod           501
 │   └── TooManyConnections      503
 ├── ProtocolViolation           the peer broke a rule; the connection fails with its close code
 │   ├── ProtocolError           1002
@@ -156,6 +157,12 @@ class HeadTooLarge(RequestError):
     """The header fields are too many or too large (RFC 6585, section 5)."""
 
     status = "431 Request Header Fields Too Large"
+
+
+class UnknownMethod(RequestError):
+    """The method is none that a server could know: its case counts (RFC 9110, section 9.1)."""
+
+    status = "501 Not Implemented"
 
 
 class TooManyConnections(RequestError):

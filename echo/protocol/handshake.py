@@ -17,7 +17,7 @@ from echo.protocol.errors import (
     UpgradeRequired,
 )
 from echo.protocol.extensions import parse_extensions
-from echo.protocol.http_head import TOKEN
+from echo.protocol.http_head import OWS, TOKEN
 from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
 
 #: The port that a URL without one means (RFC 9110, section 4.2; RFC 6455, section 3).
@@ -139,7 +139,7 @@ def negotiate(request: HandshakeRequest, policy: HandshakePolicy) -> HandshakeRe
     # 4.2.1, 6. A Sec-WebSocket-Version with the value 13
     if request.version is None:
         raise UpgradeRequired("The request lacks a Sec-WebSocket-Version; use 13.")
-    if request.version.strip() != VERSION:
+    if request.version.strip(OWS) != VERSION:
         raise UpgradeRequired(f"Sec-WebSocket-Version is {request.version!r}; use 13.")
     # 4.2.1, 5. A Sec-WebSocket-Key of 16 bytes
     key = _checked_key(request.key)
@@ -166,14 +166,14 @@ def is_token(text: str) -> bool:
 
 def _tokens(field: str | None) -> list[str]:
     """The elements of a comma-separated header field, in lower case."""
-    return [token.strip().lower() for token in (field or "").split(",")]
+    return [token.strip(OWS).lower() for token in (field or "").split(",")]
 
 
 def _checked_key(key: str | None) -> str:
     """The Sec-WebSocket-Key, once it has been found to be one. Raises BadRequest."""
     if key is None:
         raise BadRequest("The request lacks a Sec-WebSocket-Key.")
-    key = key.strip()
+    key = key.strip(OWS)
     if "," in key:
         raise BadRequest("Sec-WebSocket-Key must appear once.")
     try:
@@ -214,7 +214,7 @@ def _offers(field: str | None) -> list[str]:
     if field is None:
         return []
     # RFC 9110, section 5.6.1: empty elements of a list are passed over.
-    offers = [offer for element in field.split(",") if (offer := element.strip(" \t"))]
+    offers = [offer for element in field.split(",") if (offer := element.strip(OWS))]
     if not offers:
         raise BadRequest("Sec-WebSocket-Protocol is empty.")
     for offer in offers:

@@ -15,6 +15,7 @@ from echo.protocol.errors import (
     HeadTooLarge,
     MalformedRequest,
     RequestLineTooLong,
+    UnknownMethod,
 )
 
 #: Bytes of a request line, without its line end.
@@ -28,6 +29,10 @@ MAX_FIELDS: Final = 100
 
 #: A token (RFC 9110, section 5.6.2), as a regular expression.
 TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  # RFC 9110, section 5.6.2
+
+#: What may surround the parts of a field (RFC 9110, section 5.6.3). ``str.strip`` alone would take
+#: other characters too, which another reader of the same head does not.
+OWS: Final = " \t"
 
 #: RFC 9112, section 3: the method, the target and the version, one space between them.
 _REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/(1\.[01])")
@@ -75,7 +80,7 @@ class RequestHead:
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection (RFC 9112, section 9.3)."""
         options = {
-            option.strip().lower()
+            option.strip(OWS).lower()
             for value in self.values.get("connection", ())
             for option in value.split(",")
         }
@@ -192,7 +197,7 @@ class HeadParser:
             raise MalformedRequest(f"{text[:40]!r} is not a header field 'Name: value'")
         if len(self._fields) == MAX_FIELDS:
             raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
-        self._fields.append((name, value.strip(" \t")))
+        self._fields.append((name, value.strip(OWS)))
         self._fields_size += len(text) + 2
         return False
 
@@ -204,11 +209,20 @@ def _is_clean(head: bytearray) -> bool:
 
 
 def _parse_request_line(text: str) -> tuple[str, str, str, str]:
-    """The line itself, the method, the target and the version. Raises MalformedRequest."""
+    """The line itself, the method, the target and the version.
+
+    Raises MalformedRequest, and UnknownMethod for a method that is not in upper case.
+    """
     line = _REQUEST_LINE.fullmatch(text)
     if line is None:
         raise MalformedRequest("the request line is not 'METHOD TARGET HTTP/1.1'")
-    return text, line[1], line[2], line[3]
+    method = line[1]
+    if method != method.upper():
+        raise UnknownMethod(
+            f"method {method[:40]!r} is not implemented; methods are case-sensitive: use "
+            f"{method[:40].upper()}"
+        )
+    return text, method, line[2], line[3]
 
 
 def _checked(line: tuple[str, str, str, str], fields: tuple[tuple[str, str], ...]) -> RequestHead:

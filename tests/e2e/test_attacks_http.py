@@ -267,6 +267,10 @@ def start_with_hard_limit(start_server, number, tmp_path):
 
 def test_a_low_limit_of_descriptors_is_a_capacity(start_server, tmp_path):
     server = start_with_hard_limit(start_server, 70, tmp_path)
+    server.stderr.wait_for_line(
+        r"^the limit of open files \(ulimit -n\) is 70: this leaves room for 6 connections of "
+        r"--max-connections 10000$"
+    )
     with ExitStack() as stack:
         inside = [stack.enter_context(open_websocket(server)) for _ in range(6)]
         baseline = len(descriptors(server)) - len(inside)

@@ -6,6 +6,7 @@ import signal
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 
 import pytest
@@ -248,12 +249,55 @@ def test_a_client_that_does_not_trust_the_certificate(start_tls):
     server.stderr.wait_for_line(" TLS: .*alert unknown ca")
 
 
-def test_a_slow_handshake_has_the_deadline_of_the_head(start_tls):
+@pytest.mark.parametrize("dripping", [False, True])
+def test_a_slow_handshake_has_the_deadline_of_the_head(start_tls, dripping):
     server = start_tls("--head-timeout", "0.5")
     with plain_socket(server) as sock:
-        sock.sendall(b"\x16\x03\x01")
-        read_to_end(sock)
-    server.stderr.wait_for_line(' "" 408 ')
+        sock.sendall(b"\x16\x03\x01\x40\x00")
+        end = time.monotonic() + DEADLINE
+        with suppress(ConnectionError):
+            while not select.select([sock], [], [], 0.1)[0]:
+                assert time.monotonic() < end, "still open"
+                if dripping:
+                    sock.sendall(b"x")
+            assert b"HTTP" not in read_to_end(sock)
+    server.stderr.wait_for_line(" TLS: the handshake was not finished within 0.5 s$")
+
+
+def test_a_handshake_and_a_head_have_one_deadline(start_tls):
+    """Each is within it, and both together are not."""
+    server = start_tls("--head-timeout", "3")
+    with plain_socket(server) as sock:
+        time.sleep(1.6)
+        began = time.monotonic()
+        with server.tls.wrap_socket(sock, server_hostname=server.host) as client:
+            assert client.recv(12) == b"HTTP/1.1 408"
+            assert time.monotonic() - began < 3.0
+
+
+def test_who_is_turned_away_has_little_time_for_a_handshake(start_tls):
+    server = start_tls("--max-connections", "1")
+    with open_websocket(server), plain_socket(server) as sock:
+        sock.sendall(b"\x16\x03\x01\x40\x00")
+        end = time.monotonic() + DEADLINE
+        with suppress(ConnectionError):
+            while not select.select([sock], [], [], 0.1)[0]:
+                assert time.monotonic() < end, "still open"
+                sock.sendall(b"x")
+            assert b"HTTP" not in read_to_end(sock)
+        server.stderr.wait_for_line(' "" 503 ')
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://{}", 101), ("http://{}", 403), ("https://{}.evil", 403), ("http://127.0.0.1", 403)],
+)
+def test_the_origin_is_of_the_scheme_that_is_spoken(start_tls, origin, status):
+    server = start_tls("--quiet")
+    host = f"{server.host}:{server.port}"
+    with RawClient(server) as client:
+        client.send(upgrade_request(server.port, host=host, origin=origin.format(host)))
+        assert client.read_response().status == status
 
 
 # ---- Limits

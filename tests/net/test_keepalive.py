@@ -1,5 +1,7 @@
 """Keepalive, and the other times: peers that are quiet, do not read or do not close."""
 
+from time import monotonic, sleep
+
 import gevent
 import pytest
 
@@ -130,6 +132,50 @@ def test_any_input_counts_before_and_after_the_ping(watched, data, answer):
     assert one.peer.at_hand() == b""
     one.look(35.0)
     assert one.peer.read(2) == A_PING
+
+
+@pytest.mark.parametrize("what", ["a pong", "one byte of a header"])
+def test_what_has_come_and_was_not_read_counts(watched, what):
+    one = watched()
+    one.look(10.0)
+    assert one.peer.read(2) == A_PING
+    one.peer.send(FRAMES[what][0](one.peer.frame))
+    one._keepalive.look(15.0)  # before the connection has had its turn
+    gevent.idle()
+    one.look(15.1)
+    one.look(24.9)
+    assert one.peer.at_hand() == b""
+    one.look(25.2)
+    assert one.peer.read(2) == A_PING
+
+
+def test_time_in_which_the_server_came_to_nothing_does_not_count(serve):
+    keepalive = Keepalive(0.2, 0.3)
+    connections = []
+
+    def echo(connection):
+        connections.append(connection)
+        keepalive.watch(connection)
+        with connection:
+            while True:
+                connection.write_message(*connection.read_message())
+
+    peer = serve(echo, kind="unix")
+    keeper = gevent.spawn(keepalive.run)
+    try:
+        assert peer.read(2) == A_PING
+        while not connections[0].pinged:
+            gevent.sleep(0)
+        keepalive.look(monotonic())  # the ping counts from here
+        sleep(1.0)  # the process does nothing at all
+        gevent.sleep(0.001)
+        peer.send(peer.frame(PONG))
+        peer.send(peer.frame(TEXT, b"alive"))
+        while (frame := read_frame(peer)) == (PING, b""):
+            peer.send(peer.frame(PONG))
+        assert frame == (TEXT, b"alive")
+    finally:
+        keeper.kill()
 
 
 def test_a_peer_that_answers_lives_on(watched):

@@ -2,6 +2,8 @@
 
 import os
 import ssl
+from contextlib import suppress
+from time import monotonic
 
 import gevent
 import gevent.event
@@ -33,11 +35,12 @@ def certificate(authority, tmp_path):
 def tls_pair(pair, certificate, authority):
     """``tls_pair(function)`` runs a function with a TLSChannel in a greenlet.
 
-    Gives the greenlet and the client's SSLSocket, whose handshake is not done yet.
+    Gives the greenlet and the client's SSLSocket, whose handshake is not done yet. The server's is
+    done before the function, unless ``handshake`` is false.
     """
     clients = []
 
-    def start(function, *, kind="tcp", version=None):
+    def start(function, *, kind="tcp", version=None, handshake=True):
         server, peer = pair(kind)
         context = gevent_ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         authority.configure_trust(context)
@@ -47,6 +50,8 @@ def tls_pair(pair, certificate, authority):
         def run():
             channel = TLSChannel(server, certificate.context)
             try:
+                if handshake:
+                    shake_hands(channel)
                 return function(channel)
             finally:
                 channel.close()
@@ -64,6 +69,10 @@ def tls_pair(pair, certificate, authority):
     yield start
     for client in clients:
         client.close()
+
+
+def shake_hands(channel, timeout=DEADLINE, turn=bool):
+    channel.handshake(monotonic() + timeout, turn)
 
 
 def read_exactly(channel, size):
@@ -184,38 +193,58 @@ def test_finish_throws_away_what_the_peer_still_sends(tls_pair):
     serving.get(timeout=DEADLINE)
 
 
-@pytest.mark.parametrize("handshake", [False, True])
-def test_a_time_out(tls_pair, handshake):
+def test_a_time_out(tls_pair):
     def serve(channel):
-        if handshake:
-            channel.receive(DEADLINE)
         with pytest.raises(TimeoutError):
             channel.receive(0.01)
         return True
 
     serving, client = tls_pair(serve)
-    if handshake:
-        client.sendall(b"x")
+    client.do_handshake()
     assert serving.get(timeout=DEADLINE)
 
 
-def test_a_time_out_in_the_handshake_of_a_send(tls_pair):
-    def serve(channel):
+def test_a_handshake_has_a_deadline_that_no_byte_puts_off(pair, certificate):
+    def serve():
+        channel = TLSChannel(server, certificate.context)
         with pytest.raises(TimeoutError):
-            channel.send([b"x"], 0.01)
-        return True
+            shake_hands(channel, 0.3)
+        channel.close()
 
-    serving, _ = tls_pair(serve)
-    assert serving.get(timeout=DEADLINE)
+    server, peer = pair("tcp")
+    serving = gevent.spawn(serve)
+    # The beginning of a record that never is whole.
+    peer.send(b"\x16\x03\x01\x40\x00\x01")
+    with gevent.Timeout(DEADLINE):
+        while not serving.ready():
+            with suppress(ConnectionError):
+                peer.send(b"x")
+            gevent.sleep(0.02)
+    serving.get()
+    with suppress(ConnectionResetError):
+        assert peer.read_to_end()[:1] in {b"\x15", b""}, "something that is not of TLS"
 
 
-def test_an_end_in_the_handshake_of_a_send(tls_pair):
+def test_each_step_of_a_handshake_waits_for_its_turn(tls_pair):
+    turns = []
+
+    def serve(channel):
+        shake_hands(channel, turn=lambda: turns.append(bytes(channel.buffer[:1])))
+        return read_exactly(channel, 1)
+
+    serving, client = tls_pair(serve, handshake=False)
+    client.sendall(b"x")
+    assert serving.get(timeout=DEADLINE) == b"x"
+    assert len(turns) == 2
+
+
+def test_an_end_in_the_handshake(tls_pair):
     def serve(channel):
         with pytest.raises(ConnectionResetError, match="TLS handshake"):
-            channel.send([b"x"], DEADLINE)
+            shake_hands(channel)
         return True
 
-    serving, client = tls_pair(serve)
+    serving, client = tls_pair(serve, handshake=False)
     client.close()
     assert serving.get(timeout=DEADLINE)
 
@@ -245,12 +274,11 @@ def test_an_interrupt(tls_pair):
     assert serving.get(timeout=DEADLINE)
 
 
-@pytest.mark.parametrize("method", ["receive", "send"])
-def test_plain_http_is_told_apart_and_can_be_answered(pair, certificate, method):
+def test_plain_http_is_told_apart_and_can_be_answered(pair, certificate):
     def serve():
         channel = TLSChannel(server, certificate.context)
         with pytest.raises(PlainHTTP):
-            channel.receive(DEADLINE) if method == "receive" else channel.send([b"x"], DEADLINE)
+            shake_hands(channel)
         channel.send([b"answer"], DEADLINE)
         channel.finish(DEADLINE)
 
@@ -262,12 +290,11 @@ def test_plain_http_is_told_apart_and_can_be_answered(pair, certificate, method)
     serving.get(timeout=DEADLINE)
 
 
-@pytest.mark.parametrize("method", ["receive", "send"])
-def test_rubbish_is_answered_by_an_alert(pair, certificate, method):
+def test_rubbish_is_answered_by_an_alert(pair, certificate):
     def serve():
         channel = TLSChannel(server, certificate.context)
         with pytest.raises(ssl.SSLError):
-            channel.receive(DEADLINE) if method == "receive" else channel.send([b"x"], DEADLINE)
+            shake_hands(channel)
         channel.finish(DEADLINE)
 
     server, peer = pair("tcp")

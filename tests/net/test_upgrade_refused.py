@@ -10,6 +10,7 @@ from echo.net.upgrade import upgrade
 from echo.protocol.errors import CannotUpgrade, ConnectionLost, UpgradeRequired
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.rfc6455 import Opcode
+from tests.net.conftest import Service
 
 TEXT, CLOSE = Opcode.TEXT, Opcode.CLOSE
 NORMAL = b"\x88\x02\x03\xe8"
@@ -31,19 +32,61 @@ def read_response(peer):
     return int(head.split()[1]), peer.read(int(fields[b"content-length"]))
 
 
-def test_a_refused_upgrade_leaves_http_alive_on_the_same_connection(service):
+HANDSHAKE = Service.HANDSHAKE
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [
+        (HANDSHAKE.replace(b"Version: 13", b"Version: 12"), 426),
+        (HANDSHAKE.replace(b"websocket", b"h2c"), 426),
+        (HANDSHAKE.replace(b"x3JJ", b"!!!!"), 400),
+        (HANDSHAKE.replace(b"GET", b"PUT"), 405),
+        (with_fields(HANDSHAKE, b"Origin: http://elsewhere"), 403),
+    ],
+    ids=["version", "protocol", "key", "method", "origin"],
+)
+def test_nothing_behind_a_refused_upgrade_is_looked_at(service, refused, status):
+    """A proxy may have made a tunnel of it, and what is in a tunnel is nobody's request."""
     one = service()
     peer = one.connect()
-    peer.send(one.HANDSHAKE.replace(b"Version: 13", b"Version: 12"))
-    assert read_response(peer) == (426, b"Sec-WebSocket-Version is '12'; use 13.")
+    peer.send(refused + one.HANDSHAKE)
+    peer.end_output()
+    answer = peer.read_to_end()
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    options = [
+        line.partition(b": ")[2]
+        for line in answer.split(b"\r\n")
+        if line.startswith(b"Connection:")
+    ]
+    assert options == [b"Upgrade, close" if status == 426 else b"close"]
+    peer.close()
+    one.join()
+    assert len(one.log) == 1
+
+
+def test_an_upgrade_that_an_ordinary_answer_is_given_to_ends_the_connection_too(service):
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    one = service(app)
+    peer = one.connect()
+    peer.send(one.HANDSHAKE + one.HANDSHAKE)
+    peer.end_output()
+    answer = peer.read_to_end()
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1
+    assert answer.count(b"\r\nConnection: close\r\n") == 1
+
+
+def test_a_request_for_no_upgrade_leaves_http_alive_on_the_same_connection(service):
+    one = service()
+    peer = one.connect()
     peer.send(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
     assert read_response(peer)[0] == 426
     peer.send(b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n")
     assert read_response(peer)[0] == 405
-    peer.send(one.HANDSHAKE.replace(b"x3JJ", b"!!!!"))
-    assert read_response(peer) == (400, b"Sec-WebSocket-Key is not base64.")
-    peer.send(with_fields(one.HANDSHAKE, b"Origin: http://elsewhere"))
-    assert read_response(peer)[0] == 403
     peer.send(one.HANDSHAKE + peer.frame(TEXT, b"at last") + peer.frame(CLOSE, b"\x03\xe8"))
     assert peer.read_to_end() == one.SWITCHED + peer.answer(TEXT, b"at last") + NORMAL
 

@@ -73,7 +73,10 @@ REFUSED = [
     ),
     *(
         ({"upgrade": upgrade}, UpgradeRequired, "'Upgrade: websocket'")
-        for upgrade in (None, "", "h2c", "websockets", "notwebsocket", "web socket", "websocket/13")
+        for upgrade in (
+            *(None, "", "h2c", "websockets", "notwebsocket", "web socket", "websocket/13"),
+            *("\x85websocket", "websocket\xa0", "h2c,\xa0websocket"),
+        )
     ),
     *(
         ({"connection": connection}, UpgradeRequired, "Connection")
@@ -88,6 +91,7 @@ REFUSED = [
             "keep-alive Upgrade",
             "keep-alive; Upgrade",
             "websocket",
+            "\xa0Upgrade\x85",
         )
     ),
     *(
@@ -97,7 +101,21 @@ REFUSED = [
     ({"version": None}, UpgradeRequired, "lacks a Sec-WebSocket-Version"),
     *(
         ({"version": version}, UpgradeRequired, "use 13")
-        for version in ("", "0", "7", "8", "12", "14", "113", "130", "1 3", "13, 8", "13,13", "x")
+        for version in (
+            "",
+            "0",
+            "7",
+            "8",
+            "12",
+            "14",
+            "113",
+            "130",
+            "1 3",
+            "13, 8",
+            "13,13",
+            "x",
+            "13\xa0",
+        )
     ),
     ({"key": None}, BadRequest, "lacks a Sec-WebSocket-Key"),
     ({"key": f"{KEY},{KEY}"}, BadRequest, "once"),
@@ -118,6 +136,8 @@ REFUSED = [
             "x3JJHMbDL1EzLkh9GBhXD\xe9==",
             "x3JJHMbDL1EzLkh9GBhXD!==",
             "====",
+            f"\x85{KEY}",
+            f"{KEY}\xa0",
             "not base64",
         )
     ),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from echo.protocol.errors import MalformedRequest, RequestError
+from echo.protocol.errors import MalformedRequest, RequestError, UnknownMethod
 from echo.protocol.http_head import (
     MAX_FIELDS,
     MAX_FIELDS_SIZE,
@@ -191,7 +191,7 @@ GOOD = {
     "OPTIONS *": (request(line="OPTIONS * HTTP/1.1"), "*", "1.1"),
     "a URL in a path": (request(line="GET /http://there/ HTTP/1.1"), "/http://there/", "1.1"),
     "two slashes": (request(line="GET //there/x HTTP/1.1"), "//there/x", "1.1"),
-    "an odd method": (request(line="!#$%&'*+-.^_`|~09az /%00%0d%0a HTTP/1.1"), "/%00%0d%0a", "1.1"),
+    "an odd method": (request(line="!#$%&'*+-.^_`|~09AZ /%00%0d%0a HTTP/1.1"), "/%00%0d%0a", "1.1"),
     "an empty line first": (b"\r\n" + request(), "/", "1.1"),
 }
 
@@ -300,6 +300,8 @@ def test_the_line_for_the_log():
         ("1.1", ["connection: Upgrade , CLOSE"], False),
         ("1.1", ["Connection: keep-alive", "Connection: close"], False),
         ("1.1", ["Connection: closed"], True),
+        ("1.1", ["Connection: \xa0close"], True),
+        ("1.1", ["Connection: x,close\x85"], True),
         ("1.0", [], False),
         ("1.0", ["Connection: keep-alive"], True),
         ("1.0", ["Connection: Keep-Alive, x"], True),
@@ -310,6 +312,14 @@ def test_the_line_for_the_log():
 def test_keep_alive(version, fields, expected):
     (head,), _ = parse([request(*fields, line=f"GET / HTTP/{version}")])
     assert head.keep_alive is expected
+
+
+@pytest.mark.parametrize("method", ["get", "Get", "gET", "optionS", "x"])
+def test_a_method_that_is_not_in_upper_case_is_unknown(method):
+    parser = HeadParser()
+    with pytest.raises(UnknownMethod, match=f"{method!r} .* use {method.upper()}$") as refused:
+        parser.feed(request(line=f"{method} / HTTP/1.1"))
+    assert refused.value.status == "501 Not Implemented"
 
 
 PIECES = [b"\r\n", b"\r", b"\n", b"GET / HTTP/1.1\r\n", b"Host: here\r\n", b": ", b"\r\n\r\n"]
