@@ -15,7 +15,7 @@ from echo.forwarded import TrustedProxies
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.metrics import Metrics
-from echo.net.http_handler import REFUSAL, REFUSAL_CLASS
+from echo.net.http_handler import Exchange
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
@@ -136,14 +136,14 @@ def _ignore_unreadable_fields() -> None:
 
 def _plain_text(status: int, reason: str) -> Response:
     """A response with a reason for a person, which also goes to the access log."""
-    request.environ[REFUSAL] = reason
+    Exchange.of(request.environ).refusal = reason
     return Response(f"{reason}\n", status, content_type="text/plain; charset=utf-8")
 
 
 def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
     """Section 4.2.2 of RFC 6455: an HTTP response with an appropriate error code."""
     reason = str(error)
-    request.environ[REFUSAL_CLASS] = type(error).__name__
+    Exchange.of(request.environ).refused_as = type(error).__name__
     if isinstance(error, UpgradeRequired):
         page = url_for("ws.echo_display", _external=True)
         reason = f"{reason} To try it in a browser, open {page}"
@@ -162,7 +162,7 @@ def _http_error(error: HTTPException) -> WerkzeugResponse:
     response = error.get_response(request.environ)
     if response.status_code >= 400:
         reason = f"{error.name}: {error.description}"
-        request.environ[REFUSAL] = reason
+        Exchange.of(request.environ).refusal = reason
         response.set_data(f"{reason}\n")
         response.content_type = "text/plain; charset=utf-8"
     return response

@@ -13,7 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from echo.net.http_handler import SCHEME
+from echo.net.http_handler import Exchange
 from echo.protocol.handshake import Origin
 
 #: The fields, as WSGI calls them.
@@ -34,8 +34,8 @@ class TrustedProxies:
     """A WSGI application that shows another one the request as the client has sent it.
 
     What it believes is in the request's environ: REMOTE_ADDR and REMOTE_PORT (empty where the
-    proxy says no port), HTTP_HOST, wsgi.url_scheme and ``SCHEME``. What is missing or malformed
-    stays as the socket and the request have it.
+    proxy says no port), HTTP_HOST and wsgi.url_scheme; host and scheme are in its Exchange too.
+    What is missing or malformed stays as the socket and the request have it.
     """
 
     def __init__(self, application: WSGIApplication, hops: int) -> None:
@@ -53,10 +53,10 @@ class TrustedProxies:
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = _address(said["REMOTE_ADDR"])
         scheme = said.get("wsgi.url_scheme", "").lower()
         if scheme in {"http", "https"}:
-            environ["wsgi.url_scheme"] = environ[SCHEME] = scheme
+            environ["wsgi.url_scheme"] = Exchange.of(environ).scheme = scheme
         with suppress(KeyError, ValueError):
             Origin.parse(f"http://{said['HTTP_HOST']}")
-            environ["HTTP_HOST"] = said["HTTP_HOST"]
+            environ["HTTP_HOST"] = Exchange.of(environ).host = said["HTTP_HOST"]
         return self._application(environ, start_response)
 
 

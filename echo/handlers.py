@@ -49,15 +49,15 @@ class Handlers:
 
     def inspect_message(self) -> ResponseReturnValue:
         """``/ws/inspect``: answer every message with what the server saw on the wire."""
-        with inspect(
-            request.environ, self.policy, show_credentials=self.show_credentials
-        ) as connection:
-            connection.write_handshake_report()
+        show = self.show_credentials
+        with inspect(request.environ, self.policy, show_credentials=show) as inspector:
+            connection = inspector.connection
+            inspector.write_handshake_report()
             while True:
                 event = connection.read_event()
                 if isinstance(event, tuple) and event[0] in {Opcode.TEXT, Opcode.BINARY}:
                     self.message_log.write(connection.peer, *event)
-                connection.write_report(event)
+                inspector.write_report(event)
                 del event
         return UPGRADED
 

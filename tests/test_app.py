@@ -14,7 +14,7 @@ from werkzeug.test import create_environ
 
 from echo.app import create_app
 from echo.logs import SilentMessageLog
-from echo.net.http_handler import REFUSAL
+from echo.net.http_handler import Exchange
 from echo.protocol.errors import ConnectionLost
 from echo.settings import Settings
 
@@ -157,9 +157,9 @@ def test_every_answer_has_the_security_headers(ask, method, path, headers, statu
 def test_reason_goes_to_the_access_log(app, ask, method, path, headers, status):
     environ = create_environ(path, method=method, headers=headers)
     assert call(app, environ)[0] == status
-    assert environ[REFUSAL]
+    assert Exchange.of(environ).refusal
     if method != "HEAD":
-        assert ask(method, path, headers).text == f"{environ[REFUSAL]}\n"
+        assert ask(method, path, headers).text == f"{Exchange.of(environ).refusal}\n"
 
 
 def test_root_leads_to_the_page(ask):
@@ -306,7 +306,7 @@ def test_peer_that_went_away_during_the_handshake_is_no_fault_of_the_application
     app.add_url_rule("/lose", view_func=lose)
     environ = create_environ("/lose")
     assert call(app, environ)[0] == 500
-    assert "Broken pipe" in environ[REFUSAL]
+    assert "Broken pipe" in Exchange.of(environ).refusal
 
 
 def test_fault_of_the_application_is_told_without_its_details(app, ask):

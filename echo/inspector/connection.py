@@ -1,10 +1,12 @@
 """A connection under observation: it tells its peer what arrived, frame by frame."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from secrets import token_bytes
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from echo.inspector.allowance import ReportAllowance
 from echo.inspector.frames import FrameObserver, Moment, ObservedMessage
@@ -17,14 +19,12 @@ from echo.inspector.reports import (
     handshake_report,
     message_report,
 )
-from echo.net.connection import Connection
 from echo.net.http_handler import Environ
-from echo.net.upgrade import switch_protocols
+from echo.net.upgrade import Upgraded, upgraded
 from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import Inflater
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.handshake import HandshakePolicy
-from echo.protocol.http_head import RequestHead
 from echo.protocol.messages import Event, MessageParser
 from echo.protocol.rfc6455 import Opcode
 
@@ -77,48 +77,53 @@ class ObservedParser(MessageParser):
         return Moment(datetime.now(UTC), monotonic() - self._began)
 
 
-class InspectedConnection(Connection):
-    """A connection whose peer also gets what the server saw, as messages of JSON.
+class Inspector:
+    """Reports to a client what the server sees of its connection, as messages of JSON.
 
-    A peer that floods it with tiny frames gets brief reports of them.
-
-    Attributes:
-        handshake: the request's head, the response's and the key by which credentials are replaced
-            (None to show them), until they are reported.
+    A client that floods it with tiny frames gets brief reports of them.
     """
 
-    __slots__ = ("_allowance", "handshake")
-
-    handshake: tuple[RequestHead, bytes, bytes | None]
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options, parser_class=ObservedParser)
+    def __init__(
+        self, upgraded: Upgraded, parser: ObservedParser, *, show_credentials: bool
+    ) -> None:
+        """``parser``: the connection's."""
+        self.connection, self._head, self._response = upgraded
+        self._parser = parser
+        self._hash_key = None if show_credentials else token_bytes(_KEY_SIZE)
         self._allowance = ReportAllowance()
 
-    @property
-    def _observed(self) -> ObservedParser:
-        return cast(ObservedParser, self.session.parser)
+    def write_handshake_report(self) -> None:
+        """Send the report of the opening handshake. Raises ConnectionClosed."""
+        connection = self.connection
+        self._write(
+            handshake_report(
+                self._parser.moment(),
+                connection.id,
+                connection.peer,
+                self._head,
+                self._response,
+                hash_key=self._hash_key,
+            )
+        )
 
     def write_report(self, event: Event | ProtocolViolation) -> None:
         """Send the report of what read_event has given. Raises ConnectionClosed."""
-        moment, observer = self._observed.moment(), self._observed.observer
+        moment, observer = self._parser.moment(), self._parser.observer
         if isinstance(event, ProtocolViolation):
             self._write(failure_report(moment, event, observer.broken()))
             return
         observed = observer.whole.popleft()
-        report = (
-            self._message_report
-            if event[0] in {Opcode.TEXT, Opcode.BINARY}
-            else self._control_report
-        )
+        is_data = event[0] in {Opcode.TEXT, Opcode.BINARY}
+        report = self._message_report if is_data else self._control_report
         self._write(report(moment, *event, observed))
 
     def _message_report(
         self, moment: Moment, kind: Opcode, message: bytes, observed: ObservedMessage
     ) -> Report:
+        number = self.connection.messages_in
         if self._may_be_full(observed, moment):
-            return message_report(moment, self.messages_in, kind, message, observed)
-        return brief_message_report(self.messages_in, kind, message, observed)
+            return message_report(moment, number, kind, message, observed)
+        return brief_message_report(number, kind, message, observed)
 
     def _control_report(
         self, moment: Moment, opcode: Opcode, payload: bytes, observed: ObservedMessage
@@ -127,14 +132,6 @@ class InspectedConnection(Connection):
             return control_report(moment, observed.frames[0], payload)
         return brief_control_report(observed)
 
-    def write_handshake_report(self) -> None:
-        """Send the report of the opening handshake. Raises ConnectionClosed."""
-        head, response, hash_key = self.handshake
-        moment = self._observed.moment()
-        report = handshake_report(moment, self.id, self.peer, head, response, hash_key=hash_key)
-        del self.handshake
-        self._write(report)
-
     def _may_be_full(self, observed: ObservedMessage, moment: Moment) -> bool:
         """Whether the report of what has arrived may be a full one."""
         return self._allowance.earn(observed.count, observed.size, moment.elapsed)
@@ -142,18 +139,19 @@ class InspectedConnection(Connection):
     def _write(self, report: Report) -> None:
         payload = json.dumps(report, separators=(",", ":")).encode()
         self._allowance.spend(len(payload))
-        self.write_message(Opcode.TEXT, payload)
+        self.connection.write_message(Opcode.TEXT, payload)
 
 
+@contextmanager
 def inspect(
     environ: Environ, policy: HandshakePolicy, *, show_credentials: bool = False
-) -> InspectedConnection:
-    """As ``upgrade``, with a connection that reports what arrives.
+) -> Iterator[Inspector]:
+    """Answer the opening handshake as ``upgrade`` does, and inspect its WebSocket.
 
     ``show_credentials``: whether the report of the handshake has the values of cookies, tokens and
-    keys, or their lengths and hashes.
+    keys, or their lengths and hashes. Raises as ``upgrade``.
     """
-    connection, head, response = switch_protocols(environ, policy, InspectedConnection)
-    key = None if show_credentials else token_bytes(_KEY_SIZE)
-    connection.handshake = (head, response, key)
-    return connection
+    handshake = upgraded(environ, policy, ObservedParser)
+    with handshake.connection as connection:
+        parser = cast(ObservedParser, connection.session.parser)
+        yield Inspector(handshake, parser, show_credentials=show_credentials)

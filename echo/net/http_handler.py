@@ -6,12 +6,13 @@ pywsgi keeps doing is what it does well: the WSGI side of a request.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from errno import EPIPE
 from io import BytesIO
 from ssl import SSLError
 from time import monotonic
 from traceback import format_exception
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import unquote_to_bytes
 
 from gevent import GreenletExit
@@ -24,17 +25,8 @@ from echo.net.watcher import Answer, Notice
 from echo.protocol.errors import RequestError, RequestTimeout
 from echo.protocol.http_head import HeadParser, RequestHead
 
-#: Where a view may leave, in a request's environ, why it refused: for the access log.
-REFUSAL: Final = "echo.refusal"
-
-#: Where a request's environ has the scheme by which the client came, where it is known: the server
-#: speaks TLS itself, or a trusted proxy says it.
-SCHEME: Final = "echo.scheme"
-#: Where it may leave the name of the exception class, for those who count refusals.
-REFUSAL_CLASS: Final = "echo.refusal-class"
-
-#: Where a request's environ has its RequestHead.
-HEAD: Final = "echo.head"
+#: Where a request's environ has its Exchange.
+EXCHANGE: Final = "echo.exchange"
 
 #: Seconds to read on after the last response, so that the peer gets it (see Channel.finish).
 LINGER: Final = 2.0
@@ -69,6 +61,43 @@ def _closing(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     others = [(name, value) for name, value in headers if name.lower() != "connection"]
     options += [] if "close" in options else ["close"]
     return [*others, ("Connection", ", ".join(options))]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request, and what the application has to say of it beside the response.
+
+    Attributes:
+        head: the request's head as it was parsed.
+        host: the Host that the client asked for, as trusted proxies say it where there are some.
+        handler: serves the request; None under another WSGI server.
+        scheme: ``http`` or ``https``, by which the client came; None where that is not known: a
+            proxy in front may end TLS.
+        refusal: why the request was refused, for the access log; empty where it was not.
+        refused_as: the class of the exception, or empty for the status, for those who count.
+    """
+
+    head: RequestHead
+    host: str | None
+    handler: "HTTPHandler | None" = None
+    scheme: str | None = None
+    refusal: str = ""
+    refused_as: str = ""
+
+    @classmethod
+    def of(cls, environ: Environ) -> Self:
+        """The exchange of a request; made from the environ under another WSGI server."""
+        found = environ.get(EXCHANGE)
+        if not isinstance(found, cls):
+            fields = [
+                (key.removeprefix("HTTP_").replace("_", "-"), str(value))
+                for key, value in environ.items()
+                if key.startswith("HTTP_")
+            ]
+            version = environ["SERVER_PROTOCOL"].removeprefix("HTTP/")
+            head = RequestHead.of(environ["REQUEST_METHOD"], "/", version, fields)
+            found = environ[EXCHANGE] = cls(head, environ.get("HTTP_HOST"))
+        return found
 
 
 #: The input of every request: no request has a body here.
@@ -227,7 +256,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def _make_environ(self, head: RequestHead) -> Environ:
         """The request's WSGI environ (PEP 3333)."""
         environ: Environ = self.server.get_environ()
-        environ[HEAD] = head
+        environ[EXCHANGE] = Exchange(head, head.field("host"), self, self.server.scheme)
         path, _, query = head.target.partition("?")
         environ.update(
             REQUEST_METHOD=head.method,
@@ -276,9 +305,12 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def log_request(self) -> None:
         """One line for each request; pywsgi calls it when the request is done."""
         status = (self._orig_status or "-").split()[0]
-        environ = self.environ or {}
-        peer = peer_of(environ) if environ else self.peer
-        answer = Answer(peer, self.requestline, status, environ.get(REFUSAL, ""))
+        peer, refusal, refused_as = self.peer, "", ""
+        if self.environ:
+            peer = peer_of(self.environ)
+            exchange = Exchange.of(self.environ)
+            refusal, refused_as = exchange.refusal, exchange.refused_as
+        answer = Answer(peer, self.requestline, status, refusal)
         self.server.log.write(answer)
         if answer.event == "refused":
-            self.server.watcher.refused(environ.get(REFUSAL_CLASS, status))
+            self.server.watcher.refused(refused_as or status)

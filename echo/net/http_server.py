@@ -20,7 +20,7 @@ from echo.net.certificate import Certificate
 from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.counters import Counters
-from echo.net.http_handler import SCHEME, HTTPHandler
+from echo.net.http_handler import HTTPHandler
 from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
 from echo.net.registry import Registry
@@ -80,6 +80,7 @@ class HTTPServer(WSGIServer):
         limits: what a peer may take.
         budget: the memory that all unfinished messages share.
         capacity: connections that are served at one time.
+        scheme: ``https`` with TLS; None without, as a proxy in front may end it.
         registry: finds the WebSockets by their ids.
         turns: in which the requests of all connections are answered.
         watcher: is told what becomes of connections.
@@ -117,6 +118,7 @@ class HTTPServer(WSGIServer):
         shared = isinstance(listener, socket)
         self.host = listener[0] if isinstance(listener, tuple) else listener.getsockname()[0]
         self._certificate = certificate
+        self.scheme = "https" if certificate else None
         self._greenlets = Pool()
         super().__init__(
             listener,
@@ -130,8 +132,6 @@ class HTTPServer(WSGIServer):
                 # pywsgi would ask the resolver for it, which can take seconds.
                 "SERVER_NAME": self.host,
                 "wsgi.url_scheme": "https" if certificate else "http",
-                # Without TLS it is not known: a proxy in front may end it.
-                **({SCHEME: "https"} if certificate else {}),
                 # Then pywsgi accepts one connection at a time, and leaves the next to others.
                 "wsgi.multiprocess": shared,
             },

@@ -7,34 +7,26 @@ response into a 101 and keeps the connection.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
-from echo.net.http_handler import HEAD, SCHEME, Environ, HTTPHandler, peer_of
+from echo.net.http_handler import EXCHANGE, Environ, Exchange, HTTPHandler, peer_of
 from echo.net.registry import Registry, is_id, new_id
 from echo.protocol.deflate import PerMessageDeflate
 from echo.protocol.errors import BadRequest, CannotUpgrade, ConnectionLost
-from echo.protocol.handshake import (
-    HandshakePolicy,
-    HandshakeRequest,
-    HandshakeResponse,
-    negotiate,
-)
+from echo.protocol.handshake import HandshakePolicy, HandshakeResponse, negotiate
 from echo.protocol.http_head import RequestHead
-
-_AnyConnection = TypeVar("_AnyConnection", bound=Connection)
-
-#: Where a request's environ has the handler that serves it.
-_HANDLER: Final = "echo.handler"
+from echo.protocol.messages import MessageParser
 
 #: The field of the 101 response that names the connection.
 _ID_FIELD: Final = "X-Connection-Id"
 
-#: What of a request's environ nobody asks for behind the opening handshake.
+#: Environ keys dropped after the handshake, to save memory.
 _HANDSHAKE_ONLY: Final = (
+    EXCHANGE,
     "HTTP_SEC_WEBSOCKET_EXTENSIONS",
     "HTTP_SEC_WEBSOCKET_KEY",
     "HTTP_SEC_WEBSOCKET_PROTOCOL",
@@ -44,70 +36,47 @@ _HANDSHAKE_ONLY: Final = (
 )
 
 
+class Upgraded(NamedTuple):
+    """A request that became a WebSocket.
+
+    Attributes:
+        connection: the WebSocket.
+        head: the request's.
+        response: the head of the 101 as it was sent.
+    """
+
+    connection: Connection
+    head: RequestHead
+    response: bytes
+
+
 def upgrade(environ: Environ, policy: HandshakePolicy) -> Connection:
     """Answer the request's opening handshake with 101 and give its WebSocket (RFC 6455, 4.2).
 
     Raises HandshakeError when the handshake is refused: nothing was sent then, and the caller
     answers with an ordinary HTTP response. Raises ConnectionLost when the peer went away.
     """
-    connection, _, _ = switch_protocols(environ, policy, Connection)
-    return connection
+    return upgraded(environ, policy).connection
 
 
-def switch_protocols(
-    environ: Environ, policy: HandshakePolicy, connection_class: type[_AnyConnection]
-) -> tuple[_AnyConnection, RequestHead, bytes]:
-    """As ``upgrade``; gives a connection of that class, the request's head and the response's."""
-    request = HandshakeRequest(
-        method=environ["REQUEST_METHOD"],
-        http_version=environ["SERVER_PROTOCOL"],
-        host=environ.get("HTTP_HOST"),
-        upgrade=environ.get("HTTP_UPGRADE"),
-        connection=environ.get("HTTP_CONNECTION"),
-        version=environ.get("HTTP_SEC_WEBSOCKET_VERSION"),
-        key=environ.get("HTTP_SEC_WEBSOCKET_KEY"),
-        origin=environ.get("HTTP_ORIGIN"),
-        protocols=environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL"),
-        extensions=environ.get("HTTP_SEC_WEBSOCKET_EXTENSIONS"),
-        scheme=environ.get(SCHEME),
-    )
-    response = negotiate(request, policy)
-    handler = environ.get(_HANDLER)
+def upgraded(
+    environ: Environ,
+    policy: HandshakePolicy,
+    parser_class: type[MessageParser] = MessageParser,
+) -> Upgraded:
+    """As ``upgrade``, with the handshake; ``parser_class`` is the connection's."""
+    exchange = Exchange.of(environ)
+    response = negotiate(exchange.head, policy, host=exchange.host, scheme=exchange.scheme)
+    handler = exchange.handler
     if not isinstance(handler, UpgradeHandler):
         raise CannotUpgrade("This WSGI server cannot upgrade; start the service by server.py.")
-    registry = handler.server.registry
-    connection_id = _choose_id(environ, registry)
-    head: RequestHead = environ.pop(HEAD)
-    registry.reserve(connection_id)
-    try:
-        sent = handler.send_response(response, connection_id)
-    except BaseException:
-        registry.cancel(connection_id)
-        raise
-    deflate = None
-    if response.deflate is not None and policy.deflate is not None:
-        deflate = PerMessageDeflate(response.deflate, policy.deflate)
-    connection = connection_class(
-        handler.channel,
-        peer=peer_of(environ),
-        limits=handler.server.limits,
-        budget=handler.server.budget,
-        connection_id=connection_id,
-        path=environ["PATH_INFO"],
-        subprotocol=response.subprotocol,
-        deflate=deflate,
-        received=handler.take_rest(),
-        counters=handler.server.counters,
-    )
-    handler.connection = connection
-    handler.server.watch(connection)
-    return connection, head, sent
+    return handler.upgrade(environ, exchange.head, response, policy, parser_class)
 
 
 def is_accepting(environ: Environ) -> bool:
-    """Whether the server of a request takes a further connection; one that cannot say does."""
-    handler = environ.get(_HANDLER)
-    return not isinstance(handler, UpgradeHandler) or bool(handler.server.accepting)
+    """Whether the server of a request accepts connections; True for one that cannot tell."""
+    handler = Exchange.of(environ).handler
+    return handler is None or bool(handler.server.accepting)
 
 
 class UpgradeHandler(HTTPHandler):
@@ -130,14 +99,55 @@ class UpgradeHandler(HTTPHandler):
             if self.connection is not None:
                 self.connection.abandon()
 
-    def send_response(self, response: HandshakeResponse, connection_id: str) -> bytes:
+    def upgrade(
+        self,
+        environ: Environ,
+        head: RequestHead,
+        response: HandshakeResponse,
+        policy: HandshakePolicy,
+        parser_class: type[MessageParser],
+    ) -> Upgraded:
+        """Send the 101 and hand the channel over to a Connection.
+
+        Raises BadRequest for an id that cannot be had, and ConnectionLost.
+        """
+        server = self.server
+        connection_id = _choose_id(environ, server.registry)
+        server.registry.reserve(connection_id)
+        try:
+            sent = self._send_response(environ, response, connection_id)
+        except BaseException:
+            server.registry.cancel(connection_id)
+            raise
+        deflate = None
+        if response.deflate is not None and policy.deflate is not None:
+            deflate = PerMessageDeflate(response.deflate, policy.deflate)
+        self.connection = connection = Connection(
+            self.channel,
+            peer=peer_of(environ),
+            limits=server.limits,
+            budget=server.budget,
+            connection_id=connection_id,
+            path=environ["PATH_INFO"],
+            subprotocol=response.subprotocol,
+            deflate=deflate,
+            received=self._parser.trailing_data(),
+            counters=server.counters,
+            parser_class=parser_class,
+        )
+        server.watch(connection)
+        return Upgraded(connection, head, sent)
+
+    def _send_response(
+        self, environ: Environ, response: HandshakeResponse, connection_id: str
+    ) -> bytes:
         """Send the 101 response and drop what only HTTP needs; returns the head as sent.
 
         Raises ConnectionLost.
         """
-        # gevent-websocket's start_response leaves out what a 101 must not have (a length, chunks)
-        # and ends HTTP on this connection, when it finds a WebSocket in the environ.
-        environ = self.environ or {}
+        # That gevent-websocket writes the 101 is a rule of this service. Its start_response leaves
+        # out what a 101 must not have (a length, chunks) and ends HTTP on this connection, when it
+        # finds a WebSocket in the environ.
         environ["wsgi.websocket"] = self
         try:
             headers = [*response.headers(), (_ID_FIELD, connection_id)]
@@ -148,13 +158,9 @@ class UpgradeHandler(HTTPHandler):
             raise ConnectionLost(f"during the opening handshake: {error}") from error
         finally:
             del environ["wsgi.websocket"]
-        self._let_go(environ)
+        self._drop_http_state(environ)
         sent, self._sent = self._sent, b""
         return sent
-
-    def take_rest(self) -> bytes:
-        """What has come behind the request."""
-        return self._parser.take_rest()
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -188,13 +194,7 @@ class UpgradeHandler(HTTPHandler):
             self._sent = data
         super()._sendall(data)
 
-    def _make_environ(self, head: RequestHead) -> Environ:
-        """The request's environ, with the way back to this handler."""
-        environ = super()._make_environ(head)
-        environ[_HANDLER] = self
-        return environ
-
-    def _let_go(self, environ: Environ) -> None:
+    def _drop_http_state(self, environ: Environ) -> None:
         """Drop what only HTTP needs: a connection is idle most of its life, and there are many."""
         self.response_headers = None
         for name in _HANDSHAKE_ONLY:

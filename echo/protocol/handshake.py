@@ -17,7 +17,7 @@ from echo.protocol.errors import (
     UpgradeRequired,
 )
 from echo.protocol.extensions import parse_extensions
-from echo.protocol.http_head import OWS, TOKEN
+from echo.protocol.http_head import OWS, TOKEN, RequestHead
 from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
 
 #: The port that a URL without one means (RFC 9110, section 4.2; RFC 6455, section 3).
@@ -57,27 +57,6 @@ class Origin(NamedTuple):
         if port > MAX_PORT:
             raise ValueError(f"{text!r} has no valid port")
         return cls(scheme, address or name, port)
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakeRequest:
-    """The parts of an HTTP request that the opening handshake looks at (section 4.2.1).
-
-    A header field that is absent is None; one sent several times is joined by commas. ``scheme``:
-    the one by which the client came, ``http`` or ``https``; None where that is not known.
-    """
-
-    method: str
-    http_version: str
-    host: str | None
-    upgrade: str | None
-    connection: str | None
-    version: str | None
-    key: str | None
-    origin: str | None
-    protocols: str | None
-    extensions: str | None
-    scheme: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,51 +101,55 @@ def accept_value(key: str) -> str:
     return b64encode(sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
 
 
-def negotiate(request: HandshakeRequest, policy: HandshakePolicy) -> HandshakeResponse:
+def negotiate(
+    head: RequestHead, policy: HandshakePolicy, *, host: str | None, scheme: str | None
+) -> HandshakeResponse:
     """Check an opening handshake (section 4.2.1) and choose the answer (4.2.2).
 
-    Raises HandshakeError, in the subclass that carries the HTTP status of the refusal.
+    ``host`` and ``scheme``: by which the client came, which behind a proxy the head does not say;
+    a scheme of None is not known. Raises HandshakeError, in the subclass that carries the HTTP
+    status of the refusal.
     """
     # 4.2.1, 1. An HTTP/1.1 or higher GET request
-    if request.method != "GET":
+    if head.method != "GET":
         raise MethodNotAllowed("The opening handshake of a WebSocket is a GET request.")
-    if "websocket" not in _tokens(request.upgrade):
+    if "websocket" not in head.elements("upgrade"):
         raise UpgradeRequired("This is a WebSocket: the request lacks 'Upgrade: websocket'.")
-    if "upgrade" not in _tokens(request.connection):
+    if "upgrade" not in head.elements("connection"):
         raise UpgradeRequired("The request's Connection header field lacks the token 'Upgrade'.")
-    if request.http_version != "HTTP/1.1":
+    if head.version != "1.1":
         raise HTTPVersionNotSupported("The opening handshake of a WebSocket needs HTTP/1.1.")
     # 4.2.1, 6. A Sec-WebSocket-Version with the value 13
-    if request.version is None:
+    version = head.field("sec-websocket-version")
+    if version is None:
         raise UpgradeRequired("The request lacks a Sec-WebSocket-Version; use 13.")
-    if request.version.strip(OWS) != VERSION:
-        raise UpgradeRequired(f"Sec-WebSocket-Version is {request.version!r}; use 13.")
+    if version.strip(OWS) != VERSION:
+        raise UpgradeRequired(f"Sec-WebSocket-Version is {version!r}; use 13.")
     # 4.2.1, 5. A Sec-WebSocket-Key of 16 bytes
-    key = _checked_key(request.key)
+    key = _checked_key(head.field("sec-websocket-key"))
     # 4.2.1, 7. Optionally, an Origin
-    if request.origin is not None and not _origin_allowed(request, policy):
+    origin = head.field("origin")
+    if origin is not None and not _origin_allowed(origin, policy, host, scheme):
         raise ForbiddenOrigin(
-            f"Origin {request.origin!r} is not this service's own (Host is {request.host!r}). "
+            f"Origin {origin!r} is not this service's own (Host is {host!r}). "
             "The server's option --allow-origin lets it in."
         )
     # 4.2.1, 8. Optionally, subprotocols
-    subprotocol = _choose_subprotocol(_offers(request.protocols), policy.subprotocols)
+    offers = _offers(head.field("sec-websocket-protocol"))
+    subprotocol = _choose_subprotocol(offers, policy.subprotocols)
     # 4.2.1, 9. Optionally, extensions
-    extensions = [] if request.extensions is None else parse_extensions(request.extensions)
     deflate = None
-    if policy.deflate is not None:
-        deflate = DeflateParameters.agree(extensions, policy.deflate)
+    extensions = head.field("sec-websocket-extensions")
+    if extensions is not None:
+        offered = parse_extensions(extensions)
+        if policy.deflate is not None:
+            deflate = DeflateParameters.agree(offered, policy.deflate)
     return HandshakeResponse(accept_value(key), subprotocol, deflate)
 
 
 def is_token(text: str) -> bool:
     """Whether a text is a token (RFC 9110, section 5.6.2), as a subprotocol's name must be."""
     return _TOKEN.fullmatch(text) is not None
-
-
-def _tokens(field: str | None) -> list[str]:
-    """The elements of a comma-separated header field, in lower case."""
-    return [token.strip(OWS).lower() for token in (field or "").split(",")]
 
 
 def _checked_key(key: str | None) -> str:
@@ -185,26 +168,27 @@ def _checked_key(key: str | None) -> str:
     return key
 
 
-def _origin_allowed(request: HandshakeRequest, policy: HandshakePolicy) -> bool:
+def _origin_allowed(
+    text: str, policy: HandshakePolicy, host: str | None, scheme: str | None
+) -> bool:
     """Section 10.2: whether a page of this origin may connect."""
     if policy.origins is None:
         return True
     try:
-        origin = Origin.parse(request.origin or "")
+        origin = Origin.parse(text)
     except ValueError:
         return False
-    return origin in policy.origins or _same_host(origin, request)
+    return origin in policy.origins or _same_host(origin, host, scheme)
 
 
-def _same_host(origin: Origin, request: HandshakeRequest) -> bool:
-    """Whether the Host header field names the origin's host and port.
+def _same_host(origin: Origin, host: str | None, scheme: str | None) -> bool:
+    """Whether the Host names the origin's host and port.
 
     The scheme counts only where it is known: behind a proxy that ends TLS the server does not see
     it. A Host without a port means the default one of the scheme.
     """
-    scheme = request.scheme or origin.scheme
     try:
-        return request.host is not None and Origin.parse(f"{scheme}://{request.host}") == origin
+        return host is not None and Origin.parse(f"{scheme or origin.scheme}://{host}") == origin
     except ValueError:
         return False
 

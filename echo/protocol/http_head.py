@@ -6,9 +6,9 @@ This service takes no request bodies, so a head that announces one is refused to
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from echo.protocol.errors import (
     BodyNotTaken,
@@ -76,14 +76,28 @@ class RequestHead:
     fields: tuple[tuple[str, str], ...]
     values: Mapping[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
 
+    @classmethod
+    def of(cls, method: str, target: str, version: str, fields: Sequence[tuple[str, str]]) -> Self:
+        """The head of these parts, which are not checked."""
+        line = f"{method} {target} HTTP/{version}"
+        return cls(line, method, target, version, tuple(fields), _values_of(fields))
+
+    def field(self, name: str) -> str | None:
+        """The value of a field by its name in lower case; several are joined by commas.
+
+        None for a field that is absent (RFC 9110, section 5.3).
+        """
+        values = self.values.get(name)
+        return None if values is None else ",".join(values)
+
+    def elements(self, name: str) -> list[str]:
+        """The elements of a field that is a comma-separated list of tokens, in lower case."""
+        return [token.strip(OWS).lower() for token in (self.field(name) or "").split(",")]
+
     @property
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection (RFC 9112, section 9.3)."""
-        options = {
-            option.strip(OWS).lower()
-            for value in self.values.get("connection", ())
-            for option in value.split(",")
-        }
+        options = self.elements("connection")
         return "close" not in options and (self.version == "1.1" or "keep-alive" in options)
 
 
@@ -124,8 +138,8 @@ class HeadParser:
         """Whether bytes of a head have come that is not whole yet."""
         return bool(self._buffer) or self._fields is not None
 
-    def take_rest(self) -> bytes:
-        """Give away the bytes behind the last head."""
+    def trailing_data(self) -> bytes:
+        """Take the bytes behind the last head."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return rest
@@ -228,12 +242,18 @@ def _parse_request_line(text: str) -> tuple[str, str, str, str]:
 def _checked(line: tuple[str, str, str, str], fields: tuple[tuple[str, str], ...]) -> RequestHead:
     """The head of these parts, which do not contradict each other. Raises RequestError."""
     text, method, target, version = line
-    values: dict[str, list[str]] = {}
-    for name, value in fields:
-        values.setdefault(name.lower(), []).append(value)
+    values = _values_of(fields)
     _check_body(values)
     target = _checked_target(method, target, _checked_host(version, values))
     return RequestHead(text, method, target, version, fields, values)
+
+
+def _values_of(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """The values of fields by their names in lower case."""
+    values: dict[str, list[str]] = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    return values
 
 
 def _check_body(values: Mapping[str, list[str]]) -> None:

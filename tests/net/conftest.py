@@ -20,7 +20,7 @@ from greenlet import greenlet
 
 from echo.net.channel import Channel
 from echo.net.connection import Connection
-from echo.net.http_handler import REFUSAL
+from echo.net.http_handler import Exchange
 from echo.net.http_server import HTTPServer
 from echo.net.limits import Limits
 from echo.net.upgrade import upgrade
@@ -283,7 +283,7 @@ def application(environ, start_response):
             while True:
                 connection.write_message(*connection.read_message())
     except HandshakeError as refusal:
-        environ[REFUSAL] = str(refusal)
+        Exchange.of(environ).refusal = str(refusal)
         start_response(f"{refusal.status} No", [("Content-Type", "text/plain"), *refusal.headers])
         return [str(refusal).encode()]
     except ConnectionLost as lost:

@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from echo.net.http_handler import MAX_PIPELINED
+from echo.net.http_handler import MAX_PIPELINED, Exchange
 from echo.net.turns import Turns
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy
@@ -206,7 +206,7 @@ def test_of_what_comes_behind_a_request_little_is_taken_before_its_time(service,
     handlers, go = [], Event()
 
     def app(environ, start_response):
-        handlers.append(environ["echo.handler"])
+        handlers.append(Exchange.of(environ).handler)
         assert go.wait(DEADLINE)
         start_response("204 No", [])
         return []

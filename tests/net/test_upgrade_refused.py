@@ -6,6 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from echo.net.http_handler import Exchange
 from echo.net.upgrade import upgrade
 from echo.protocol.errors import CannotUpgrade, ConnectionLost, UpgradeRequired
 from echo.protocol.handshake import HandshakePolicy
@@ -116,7 +117,7 @@ def websocket_environ(**more):
     return environ
 
 
-@pytest.mark.parametrize("more", [{}, {"echo.handler": None}, {"echo.handler": object()}])
+@pytest.mark.parametrize("more", [{}, {"echo.exchange": None}, {"echo.exchange": object()}])
 def test_another_wsgi_server_cannot_upgrade(more):
     with pytest.raises(CannotUpgrade, match=r"start the service by server\.py") as refused:
         upgrade(websocket_environ(**more), POLICY)
@@ -149,7 +150,7 @@ def test_a_peer_that_resets_before_the_upgrade(service, early):
         inside.set()
         assert proceed.wait(30)
         gevent.socket.wait_read(
-            environ["echo.handler"].channel._sock.fileno(), timeout=30
+            Exchange.of(environ).handler.channel._sock.fileno(), timeout=30
         )  # the reset is there
         try:
             upgrade(environ, POLICY)

@@ -19,32 +19,18 @@ from echo.protocol.errors import (
 )
 from echo.protocol.handshake import (
     HandshakePolicy,
-    HandshakeRequest,
     HandshakeResponse,
     accept_value,
     is_token,
-    negotiate,
 )
+from tests.protocol.opening import KEY, handshake
 from tests.protocol.wire import MODEST
 
-KEY = "x3JJHMbDL1EzLkh9GBhXDw=="
 ACCEPT = "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
 
-REQUEST = HandshakeRequest(
-    method="GET",
-    http_version="HTTP/1.1",
-    host="echo.example",
-    upgrade="websocket",
-    connection="Upgrade",
-    version="13",
-    key=KEY,
-    origin=None,
-    protocols=None,
-    extensions=None,
-)
 POLICY = HandshakePolicy()
 
-#: What may stand in a request in place of REQUEST's fields.
+#: What may stand in a request in a good request's place.
 ACCEPTED = [
     {},
     {"upgrade": "WebSocket"},
@@ -186,7 +172,7 @@ BAD_SUBPROTOCOLS = [
 
 def refusal(policy: HandshakePolicy = POLICY, **changes: str | None) -> HandshakeError:
     with pytest.raises(HandshakeError) as caught:
-        negotiate(replace(REQUEST, **changes), policy)
+        handshake(policy, **changes)
     return caught.value
 
 
@@ -199,19 +185,19 @@ def refusal(policy: HandshakePolicy = POLICY, **changes: str | None) -> Handshak
 )
 def test_accept_value_of_the_sample(key, accept):
     assert accept_value(key) == accept
-    assert negotiate(replace(REQUEST, key=key), POLICY) == HandshakeResponse(accept)
+    assert handshake(key=key) == HandshakeResponse(accept)
 
 
 @MODEST
 @given(st.binary(min_size=16, max_size=16))
 def test_accept_value_of_any_key_is_the_one_of_websockets(nonce):
     key = b64encode(nonce).decode()
-    assert negotiate(replace(REQUEST, key=key), POLICY).accept == accept_key(key)
+    assert handshake(key=key).accept == accept_key(key)
 
 
 @pytest.mark.parametrize("changes", ACCEPTED, ids=repr)
 def test_handshake_is_accepted(changes):
-    assert negotiate(replace(REQUEST, **changes), POLICY) == HandshakeResponse(ACCEPT, None)
+    assert handshake(**changes) == HandshakeResponse(ACCEPT, None)
 
 
 @pytest.mark.parametrize(("changes", "error", "word"), REFUSED)
@@ -230,8 +216,8 @@ def test_reason_shows_the_version_that_was_asked_for():
     [
         ({"method": "POST", "upgrade": None}, MethodNotAllowed),
         # What has no upgrade is not a WebSocket request at all, whatever else it lacks.
-        ({"upgrade": None, "http_version": "HTTP/1.0"}, UpgradeRequired),
-        ({"http_version": "HTTP/1.0", "version": "8"}, HTTPVersionNotSupported),
+        ({"upgrade": None, "http_version": "1.0"}, UpgradeRequired),
+        ({"http_version": "1.0", "version": "8"}, HTTPVersionNotSupported),
         # A client of another version may have other rules for its key.
         ({"version": "8", "key": None}, UpgradeRequired),
         ({"key": None, "origin": "http://evil.example"}, BadRequest),
@@ -245,7 +231,7 @@ def test_first_fault_counts(changes, error):
 @pytest.mark.parametrize(("offers", "spoken", "chosen"), SUBPROTOCOLS)
 def test_subprotocol_is_chosen(offers, spoken, chosen):
     policy = HandshakePolicy(subprotocols=spoken)
-    response = negotiate(replace(REQUEST, protocols=offers), policy)
+    response = handshake(policy, protocols=offers)
     assert response == HandshakeResponse(ACCEPT, chosen)
 
 
@@ -271,7 +257,7 @@ def test_response_names_the_subprotocol_that_was_chosen():
     assert headers[:3] == HandshakeResponse(ACCEPT).headers()
 
 
-@pytest.mark.parametrize("value", [REQUEST, POLICY, HandshakeResponse(ACCEPT)])
+@pytest.mark.parametrize("value", [POLICY, HandshakeResponse(ACCEPT)])
 def test_requests_policies_and_responses_are_values(value):
     assert replace(value) == value
     with pytest.raises(FrozenInstanceError):
@@ -306,6 +292,6 @@ fields_of_requests = st.none() | st.text(st.characters(max_codepoint=255), max_s
 )
 def test_any_request_is_answered_or_refused(changes):
     with suppress(HandshakeError):
-        response = negotiate(replace(REQUEST, **changes), POLICY)
+        response = handshake(**changes)
         assert response.subprotocol is None or is_token(response.subprotocol)
         assert response.accept == accept_key((changes.get("key") or KEY).strip())

@@ -1,28 +1,15 @@
 """Section 10.2: which pages may connect. Origins are compared as values, never as texts."""
 
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from echo.protocol.errors import ForbiddenOrigin
-from echo.protocol.handshake import HandshakePolicy, HandshakeRequest, Origin, negotiate
+from echo.protocol.handshake import HandshakePolicy, Origin
+from tests.protocol.opening import handshake
 from tests.protocol.wire import MODEST
-
-REQUEST = HandshakeRequest(
-    method="GET",
-    http_version="HTTP/1.1",
-    host="echo.example",
-    upgrade="websocket",
-    connection="Upgrade",
-    version="13",
-    key="x3JJHMbDL1EzLkh9GBhXDw==",
-    origin=None,
-    protocols=None,
-    extensions=None,
-)
 
 ORIGINS = [
     ("http://echo.example", ("http", "echo.example", 80)),
@@ -208,7 +195,7 @@ ALLOWED_ORIGIN = [
 
 def passes(policy: HandshakePolicy, origin: str | None, host: str | None) -> bool:
     try:
-        negotiate(replace(REQUEST, origin=origin, host=host), policy)
+        handshake(policy, origin=origin, host=host)
     except ForbiddenOrigin:
         return False
     return True
@@ -267,7 +254,7 @@ def test_all_origins_pass_when_all_are_allowed(origin):
 
 def test_reason_names_the_origin_the_host_and_the_option():
     with pytest.raises(ForbiddenOrigin) as caught:
-        negotiate(replace(REQUEST, origin="http://evil.example"), HandshakePolicy())
+        handshake(origin="http://evil.example")
     for word in ("'http://evil.example'", "'echo.example'", "--allow-origin"):
         assert word in str(caught.value)
 
