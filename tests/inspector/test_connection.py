@@ -71,5 +71,6 @@ def test_a_broken_fragment_is_told_whatever_overtakes_it(behind):
 
 def test_a_broken_control_frame_behind_a_fragment_is_told():
     parser = new_parser()
-    drain(parser, frame(TEXT, b"ok", fin=False) + frame(CLOSE, b"x"))
+    data = frame(TEXT, b"ok", fin=False) + frame(CLOSE, b"x")
+    parser.feed(data, len(data))
     assert [one.opcode for one in parser.observer.broken().frames] == [TEXT, CLOSE]
