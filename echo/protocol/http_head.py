@@ -53,8 +53,10 @@ _FORBIDDEN: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\
 #: What may stand in a head besides line ends.
 _PLAIN: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
-#: The first byte of a line end.
-_CR: Final = ord("\r")
+_NO_REQUEST_LINE: Final = "the request line is not 'METHOD TARGET HTTP/1.1'"
+
+#: RFC 9112, section 2.2.
+_LINE_END: Final = b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,7 @@ class RequestHead:
 class HeadParser:
     """Finds and checks the heads in the bytes that a client sends."""
 
-    __slots__ = (
-        "_buffer",
-        "_clean",
-        "_empty_lines",
-        "_fields",
-        "_fields_size",
-        "_line",
-        "_request_line",
-        "_searched",
-    )
+    __slots__ = ("_buffer", "_checked", "_empty_lines", "_fields", "_line", "_taken")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -121,22 +114,22 @@ class HeadParser:
 
     def _begin(self) -> None:
         """Be ready for the next head."""
-        self._request_line = ("", "", "", "")
         self._empty_lines = 0
-        self._fields: list[tuple[str, str]] | None = None
-        self._fields_size = 0
-        self._line = ""
-        self._searched = 0
+        # How many bytes of the buffer have been checked, and how many are lines that were taken.
+        self._checked = 0
+        self._taken = 0
+        self._line: tuple[str, str, str] | None = None
+        self._fields: list[tuple[str, str]] = []
 
     @property
     def line(self) -> str:
-        """The last request line, as far as it has come: for the log."""
-        return self._line or self._buffer[:MAX_REQUEST_LINE].split(b"\r\n")[0].decode("latin-1")
+        """The request line of the head that is not whole yet, as far as it has come."""
+        return self._buffer[:MAX_REQUEST_LINE].split(_LINE_END)[0].decode("latin-1")
 
     @property
     def started(self) -> bool:
         """Whether bytes of a head have come that is not whole yet."""
-        return bool(self._buffer) or self._fields is not None
+        return bool(self._buffer)
 
     def trailing_data(self) -> bytes:
         """Take the bytes behind the last head."""
@@ -152,68 +145,66 @@ class HeadParser:
         """
         buffer = self._buffer
         buffer += data
-        # Most heads come whole, and are free of faults: then one look at all is enough.
-        whole = buffer.find(b"\r\n\r\n") + 4
-        self._clean = whole > 3 and _is_clean(buffer[:whole])
-        if self._clean and self._fields is None and whole <= MAX_REQUEST_LINE and buffer[0] != _CR:
-            lines = buffer[: whole - 4].decode("latin-1").split("\r\n")
-            del buffer[:whole]
-            for line in lines:
-                self._take_line(line)
-            return self._end()
-        while (end := buffer.find(b"\r\n", self._searched)) >= 0:
-            self._check(end + 2)
-            text = buffer[:end].decode("latin-1")
-            del buffer[: end + 2]
-            self._searched = 0
-            if self._take_line(text):
-                return self._end()
-        self._check(len(buffer))
-        # The last byte may be the first of a line end.
-        self._searched = max(0, len(buffer) - 1)
-        return None
-
-    def _end(self) -> RequestHead:
-        """The head whose lines have been taken."""
-        head = _checked(self._request_line, tuple(self._fields or ()))
+        # RFC 9112, section 2.2: an empty line before a request is ignored.
+        if not self._empty_lines and buffer.startswith(_LINE_END):
+            del buffer[:2]
+            self._empty_lines = 1
+        end = buffer.find(_LINE_END * 2, max(0, self._checked - 3))
+        size = end + 4 if end >= 0 else len(buffer)
+        self._check(size)
+        lines_end = end if end >= 0 else buffer.rfind(_LINE_END, self._taken)
+        if lines_end >= self._taken:
+            for text in buffer[self._taken : lines_end].decode("latin-1").split("\r\n"):
+                self._take_line(text)
+            self._taken = lines_end + 2
+        if end < 0 or self._line is None:
+            return None
+        head = _checked_head(self.line, *self._line, tuple(self._fields))
+        del buffer[:size]
         self._begin()
         return head
 
     def _check(self, size: int) -> None:
-        """Check the first ``size`` bytes: the next line, or what is there of it."""
+        """Check the first ``size`` bytes, as far as they have not been."""
         buffer = self._buffer
-        if not self._clean and _FORBIDDEN.search(buffer, self._searched, size):
+        # The last byte may have been the first of a line end.
+        start = max(0, self._checked - 1)
+        if not _is_clean(buffer[start:size]) and _FORBIDDEN.search(buffer, start, size):
             raise MalformedRequest(
                 "the head has a control character or a line end that is not CRLF"
             )
-        end = size - (2 if buffer.endswith(b"\r\n", 0, size) else buffer.endswith(b"\r", 0, size))
-        if self._fields is None:
-            if end > MAX_REQUEST_LINE:
-                raise RequestLineTooLong(f"a request line may have {MAX_REQUEST_LINE} bytes")
-        elif end and self._fields_size + end + 2 > MAX_FIELDS_SIZE:
-            raise HeadTooLarge(f"the header fields may have {MAX_FIELDS_SIZE} bytes")
+        self._checked = size
+        # A carriage return at the end may be half of the next line end.
+        whole = size - buffer.endswith(b"\r", 0, size)
+        line_end = buffer.find(_LINE_END, 0, size)
+        if (line_end if line_end >= 0 else whole) > MAX_REQUEST_LINE:
+            raise RequestLineTooLong(f"a request line may have {MAX_REQUEST_LINE} bytes")
+        if line_end >= 0:
+            empty_line = 2 * buffer.endswith(_LINE_END * 2, 0, size)
+            if whole - empty_line - (line_end + 2) > MAX_FIELDS_SIZE:
+                raise HeadTooLarge(f"the header fields may have {MAX_FIELDS_SIZE} bytes")
 
-    def _take_line(self, text: str) -> bool:
-        """Take the next line of a head, without its line end; whether it ends the head."""
-        if self._fields is None:
-            # RFC 9112, section 2.2: an empty line before a request is ignored.
-            if not text and not self._empty_lines:
-                self._empty_lines = 1
-                return False
-            self._line = text
-            self._request_line = _parse_request_line(text)
-            self._fields = []
-            return False
-        if not text:
-            return True
+    def _take_line(self, text: str) -> None:
+        """Take the next line of a head, without its line end."""
+        if self._line is None:
+            self._line = _parse_request_line(text)
+            return
         name, colon, value = text.partition(":")
         if not colon or not _NAME.fullmatch(name):
             raise MalformedRequest(f"{text[:40]!r} is not a header field 'Name: value'")
         if len(self._fields) == MAX_FIELDS:
             raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
         self._fields.append((name, value.strip(OWS)))
-        self._fields_size += len(text) + 2
-        return False
+
+
+def _checked_head(
+    line: str, method: str, target: str, version: str, fields: tuple[tuple[str, str], ...]
+) -> RequestHead:
+    """The head of these parts, which do not contradict each other. Raises RequestError."""
+    values = _values_of(fields)
+    _check_body(values)
+    target = _checked_target(method, target, _checked_host(version, values))
+    return RequestHead(line, method, target, version, fields, values)
 
 
 def _is_clean(head: bytearray) -> bool:
@@ -222,30 +213,21 @@ def _is_clean(head: bytearray) -> bool:
     return len(head.translate(None, _PLAIN)) == 2 * head.count(b"\r\n")
 
 
-def _parse_request_line(text: str) -> tuple[str, str, str, str]:
-    """The line itself, the method, the target and the version.
+def _parse_request_line(text: str) -> tuple[str, str, str]:
+    """The method, the target and the version.
 
     Raises MalformedRequest, and UnknownMethod for a method that is not in upper case.
     """
     line = _REQUEST_LINE.fullmatch(text)
     if line is None:
-        raise MalformedRequest("the request line is not 'METHOD TARGET HTTP/1.1'")
+        raise MalformedRequest(_NO_REQUEST_LINE)
     method = line[1]
     if method != method.upper():
         raise UnknownMethod(
             f"method {method[:40]!r} is not implemented; methods are case-sensitive: use "
             f"{method[:40].upper()}"
         )
-    return text, method, line[2], line[3]
-
-
-def _checked(line: tuple[str, str, str, str], fields: tuple[tuple[str, str], ...]) -> RequestHead:
-    """The head of these parts, which do not contradict each other. Raises RequestError."""
-    text, method, target, version = line
-    values = _values_of(fields)
-    _check_body(values)
-    target = _checked_target(method, target, _checked_host(version, values))
-    return RequestHead(text, method, target, version, fields, values)
+    return method, line[2], line[3]
 
 
 def _values_of(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -273,14 +273,14 @@ def test_a_fault_behind_a_good_head_comes_after_it(split):
     assert status == 400
 
 
-def test_take_rest():
+def test_trailing_data():
     parser = HeadParser()
     assert not parser.started
     assert parser.feed(request() + b"\x81\x80\n\0rest") is not None
     assert parser.started
-    assert parser.take_rest() == b"\x81\x80\n\0rest"
+    assert parser.trailing_data() == b"\x81\x80\n\0rest"
     assert not parser.started
-    assert parser.take_rest() == b""
+    assert parser.trailing_data() == b""
 
 
 def test_the_line_for_the_log():
