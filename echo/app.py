@@ -15,7 +15,7 @@ from echo.forwarded import TrustedProxies
 from echo.handlers import UPGRADED, Handlers
 from echo.logs import MessageLog
 from echo.metrics import Metrics
-from echo.net.http_handler import Exchange
+from echo.net.http import Exchange
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired

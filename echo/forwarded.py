@@ -13,7 +13,7 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from echo.net.http_handler import Exchange
+from echo.net.http import Exchange
 from echo.protocol.handshake import Origin
 
 #: The fields, as WSGI calls them.

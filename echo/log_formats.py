@@ -17,7 +17,7 @@ from echo.logs import (
     SilentMessageLog,
     text_dropped_line,
 )
-from echo.net.watcher import Entry, LogWriter, TextWriter
+from echo.net.events import Entry, LogWriter, TextWriter
 from echo.protocol.rfc6455 import Opcode
 
 #: Makes the object: when, what, in which process, then the entry's own fields. All that is not

@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from echo.net.registry import ConnectionRecord
-from echo.net.watcher import LogWriter, Notice
+from echo.net.events import LogWriter, Notice
 from echo.records import LocalRecords, RecordsUnavailable
 
 #: What the names of the records in Redis begin with; their ids follow.

@@ -17,7 +17,7 @@ from echo.log_formats import FORMATS, Logs
 from echo.metrics import Metrics
 from echo.net.certificate import Certificate
 from echo.net.counters import Counters
-from echo.net.http_server import HTTPServer
+from echo.net.server import HTTPServer
 from echo.net.registry import Registry
 from echo.settings import Settings
 

@@ -21,7 +21,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from echo.log_formats import FORMATS
 from echo.net.certificate import Certificate
-from echo.net.http_server import HTTPServer, local_url
+from echo.net.server import HTTPServer, local_url
 from echo.service import service
 from echo.settings import Settings
 

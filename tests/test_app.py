@@ -14,7 +14,7 @@ from werkzeug.test import create_environ
 
 from echo.app import create_app
 from echo.logs import SilentMessageLog
-from echo.net.http_handler import Exchange
+from echo.net.http import Exchange
 from echo.protocol.errors import ConnectionLost
 from echo.settings import Settings
 

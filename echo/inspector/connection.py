@@ -19,7 +19,7 @@ from echo.inspector.reports import (
     handshake_report,
     message_report,
 )
-from echo.net.http_handler import Environ
+from echo.net.http import Environ
 from echo.net.upgrade import Upgraded, upgraded
 from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import Inflater

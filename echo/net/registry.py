@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -105,16 +104,9 @@ class ConnectionRecord:
 class Registry:
     """Finds connections by their ids."""
 
-    def __init__(
-        self,
-        remembered: int = REMEMBERED,
-        publish: Callable[[ConnectionRecord], object] | None = None,
-    ) -> None:
-        """``remembered``: connections of which the record is kept after their end; ``publish``
-        gets the record of each when it begins and when it is over, and must not block.
-        """
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        """``remembered``: connections of which the record is kept after their end."""
         self._remembered = remembered
-        self._publish = publish
         # None while the opening handshake is being answered.
         self._open: dict[str, Connection | None] = {}
         self._closed: OrderedDict[str, ConnectionRecord] = OrderedDict()
@@ -133,8 +125,6 @@ class Registry:
     def add(self, connection: Connection) -> None:
         """Take in a connection that has begun."""
         self._open[connection.id] = connection
-        if self._publish is not None:
-            self._publish(ConnectionRecord.of(connection))
 
     def close(self, connection: Connection) -> ConnectionRecord:
         """Keep the record of a connection that is over, in its place; returns it."""
@@ -142,8 +132,6 @@ class Registry:
         record = self._closed[connection.id] = ConnectionRecord.of(connection)
         if len(self._closed) > self._remembered:
             self._closed.popitem(last=False)
-        if self._publish is not None:
-            self._publish(record)
         return record
 
     def find(self, connection_id: str) -> ConnectionRecord | None:

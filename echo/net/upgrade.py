@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
-from echo.net.http_handler import EXCHANGE, Environ, Exchange, HTTPHandler, peer_of
+from echo.net.http import EXCHANGE, Environ, Exchange, HTTPHandler, peer_of
 from echo.net.registry import Registry, is_id, new_id
 from echo.protocol.deflate import PerMessageDeflate
 from echo.protocol.errors import BadRequest, CannotUpgrade, ConnectionLost
@@ -135,7 +135,7 @@ class UpgradeHandler(HTTPHandler):
             counters=server.counters,
             parser_class=parser_class,
         )
-        server.watch(connection)
+        server.register(connection)
         return Upgraded(connection, head, sent)
 
     def _send_response(

@@ -20,8 +20,8 @@ from greenlet import greenlet
 
 from echo.net.channel import Channel
 from echo.net.connection import Connection
-from echo.net.http_handler import Exchange
-from echo.net.http_server import HTTPServer
+from echo.net.http import Exchange
+from echo.net.server import HTTPServer
 from echo.net.limits import Limits
 from echo.net.upgrade import upgrade
 from echo.protocol.budget import ReceiveBudget

@@ -10,7 +10,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from echo.net.http_handler import MAX_PIPELINED, Exchange
+from echo.net.http import MAX_PIPELINED, Exchange
 from echo.net.turns import Turns
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy

@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from echo.net.http_handler import Exchange
+from echo.net.http import Exchange
 from echo.net.upgrade import upgrade
 from echo.protocol.errors import CannotUpgrade, ConnectionLost, UpgradeRequired
 from echo.protocol.handshake import HandshakePolicy

@@ -20,14 +20,14 @@ from echo.net.certificate import Certificate
 from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.counters import Counters
-from echo.net.http_handler import HTTPHandler
+from echo.net.http import HTTPHandler
 from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
 from echo.net.registry import Registry
 from echo.net.tls_channel import TLSChannel
 from echo.net.turns import Turns
 from echo.net.upgrade import UpgradeHandler
-from echo.net.watcher import LogWriter, Notice, NoticeWriter, NoWatcher, TextWriter, Watcher
+from echo.net.events import Events
 from echo.protocol.budget import ReceiveBudget
 from echo.protocol.errors import TooManyConnections
 
@@ -73,6 +73,13 @@ def local_url(scheme: str, host: str, port: int | str, *, tls: bool) -> str:
     return f"{scheme}{'s' if tls else ''}://{host}:{port}"
 
 
+class _FaultStream:
+    """The stream that pywsgi writes tracebacks to."""
+
+    def __init__(self, events: Events) -> None:
+        self.write = events.fault
+
+
 class HTTPServer(WSGIServer):
     """Serves a WSGI application whose views may call ``upgrade``.
 
@@ -83,7 +90,7 @@ class HTTPServer(WSGIServer):
         scheme: ``https`` with TLS; None without, as a proxy in front may end it.
         registry: finds the WebSockets by their ids.
         turns: in which the requests of all connections are answered.
-        watcher: is told what becomes of connections.
+        events: is told what happens.
         counters: counts what connections receive and send; None to count nothing.
     """
 
@@ -93,27 +100,23 @@ class HTTPServer(WSGIServer):
         self,
         listener: tuple[str, int] | socket,
         application: WSGIApplication,
-        log: LogWriter,
+        events: Events,
         *,
         limits: Limits | None = None,
-        errors: TextWriter | None = None,
         registry: Registry | None = None,
         certificate: Certificate | None = None,
-        watcher: Watcher | None = None,
         counters: Counters | None = None,
     ) -> None:
         """``listener``: host and port to listen on, port 0 for any that is free; or a socket that
         listens already, shared with other processes.
 
-        ``errors`` gets the tracebacks of the application's faults, by default the ``log`` does.
-        ``registry``: where connections are found by their ids. ``certificate``: to speak TLS.
-        ``watcher``: who is told what becomes of connections. ``counters``: for what connections
-        receive and send; None to count nothing.
+        ``events`` is told what happens. ``registry``: where connections are found by their ids.
+        ``certificate``: to speak TLS. ``counters``: for what connections receive and send; None to
+        count nothing.
         """
         self.counters = counters
-        self.watcher: Watcher = NoWatcher() if watcher is None else watcher
+        self.events = events
         self.registry = Registry() if registry is None else registry
-        self._log = log
         self.limits = Limits() if limits is None else limits
         shared = isinstance(listener, socket)
         self.host = listener[0] if isinstance(listener, tuple) else listener.getsockname()[0]
@@ -125,9 +128,9 @@ class HTTPServer(WSGIServer):
             application,
             backlog=None if shared else _BACKLOG,
             spawn=self._greenlets,
-            # Of both pywsgi only calls write.
-            log=cast(TextIO, log),
-            error_log=cast(TextIO, NoticeWriter(log) if errors is None else errors),
+            # What pywsgi itself has to say of faults; its access log is ours.
+            log=None,
+            error_log=cast(TextIO, _FaultStream(events)),
             environ={
                 # pywsgi would ask the resolver for it, which can take seconds.
                 "SERVER_NAME": self.host,
@@ -141,7 +144,7 @@ class HTTPServer(WSGIServer):
         self._descriptors = raise_descriptor_limit()
         room = self._descriptors - _SPARE_DESCRIPTORS
         self.capacity = max(1, min(self.limits.max_connections, room))
-        self._handlers: set[UpgradeHandler] = set()
+        self._clients: set[UpgradeHandler] = set()
         self._refusing = 0
         self._starved = -_STARVING_SILENCE
         self._stopping = False
@@ -152,7 +155,7 @@ class HTTPServer(WSGIServer):
     @property
     def accepting(self) -> bool:
         """Whether a further connection would be served: there is room, and no end in sight."""
-        return not self._stopping and len(self._handlers) < self.capacity
+        return not self._stopping and len(self._clients) < self.capacity
 
     def url(self, scheme: str) -> str:
         """The service's root for a client on this machine, once the server has started.
@@ -174,10 +177,10 @@ class HTTPServer(WSGIServer):
         try:
             new = self._certificate.refresh()
         except OSError as error:
-            self._log.write(Notice(f"the new certificate is not taken: {error}"))
+            self.events.notice(f"the new certificate is not taken: {error}")
         else:
             what = "a new one" if new else "the same as before"
-            self._log.write(Notice(f"the certificate is {what}"))
+            self.events.notice(f"the certificate is {what}")
 
     def serve_until_signal(self, ready: Callable[[], object]) -> None:
         """Serve until SIGINT or SIGTERM, then stop; the server must have been started.
@@ -212,12 +215,10 @@ class HTTPServer(WSGIServer):
         """Listen, and look after the connections."""
         super().start()
         if self.capacity < self.limits.max_connections:
-            self._log.write(
-                Notice(
-                    f"the limit of open files (ulimit -n) is {self._descriptors}: this leaves room "
-                    f"for {self.capacity} connections of --max-connections "
-                    f"{self.limits.max_connections}"
-                )
+            self.events.notice(
+                f"the limit of open files (ulimit -n) is {self._descriptors}: this leaves room "
+                f"for {self.capacity} connections of --max-connections "
+                f"{self.limits.max_connections}"
             )
         if self.limits.ping_interval and self._keeper is None:
             self._keeper = gevent.spawn(self._keepalive.run)
@@ -231,7 +232,7 @@ class HTTPServer(WSGIServer):
         """
         self._stopping = True
         self.close()
-        for handler in self._handlers:
+        for handler in self._clients:
             handler.go_away()
         super().stop(timeout)
         if self._keeper is not None:
@@ -241,11 +242,11 @@ class HTTPServer(WSGIServer):
             self._clerk.kill()
             self._clerk = None
 
-    def watch(self, connection: Connection) -> None:
-        """Look after a connection; called when a request has become one."""
+    def register(self, connection: Connection) -> None:
+        """Take in a connection; called when a request has become one."""
         self.registry.add(connection)
         self._keepalive.watch(connection)
-        self.watcher.opened(connection)
+        self.events.opened(connection)
         if self._stopping:
             connection.go_away_soon()
 
@@ -259,22 +260,20 @@ class HTTPServer(WSGIServer):
 
     def handle(self, sock: gevent_socket.socket, address: Any) -> None:
         """Serve a connection that was accepted, or refuse it when there are too many."""
-        if len(self._handlers) >= self.capacity:
+        if len(self._clients) >= self.capacity:
             self._refuse(sock, address)
             return
         handler = self.handler_class(sock, address, self)
-        self._handlers.add(handler)
+        self._clients.add(handler)
         if self._stopping:  # since the connection was accepted
             handler.go_away()
         try:
             handler.handle()
         finally:
-            self._handlers.discard(handler)
+            self._clients.discard(handler)
             if handler.connection is not None:
                 self._keepalive.forget(handler.connection)
-                record = self.registry.close(handler.connection)
-                self._log.write(record)
-                self.watcher.closed(record)
+                self.events.closed(self.registry.close(handler.connection))
 
     def do_read(self) -> tuple[gevent_socket.socket, Any] | None:  # type: ignore[override]
         """Accept a connection. Without descriptors for it, say so once and try again later."""
@@ -285,7 +284,7 @@ class HTTPServer(WSGIServer):
                 raise
             now = monotonic()
             if now - self._starved >= _STARVING_SILENCE:
-                self._log.write(Notice(f"cannot accept connections for now: {error.strerror}"))
+                self.events.notice(f"cannot accept connections for now: {error.strerror}")
             self._starved = now
             self.stop_accepting()
             gevent.spawn_later(_ACCEPT_PAUSE, self._accept_again)

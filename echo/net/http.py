@@ -21,7 +21,7 @@ from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
 
 from echo.net.channel import Interrupted
-from echo.net.watcher import Answer, Notice
+from echo.net.events import Answer
 from echo.protocol.errors import RequestError, RequestTimeout
 from echo.protocol.http_head import HeadParser, RequestHead
 
@@ -138,7 +138,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             self.refuse(error)
         except SSLError as error:
             reason = (error.reason or "failed").replace("_", " ").lower()
-            self._log_tls(reason)
+            self.server.events.tls_failed(self.peer, reason)
             self.channel.finish(LINGER)
         except (OSError, Interrupted):
             self.channel.close()
@@ -184,8 +184,9 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def log_refusal(self, error: RequestError) -> None:
         """One line for a request that is refused before it is one, or a connection."""
         line = self._parser.line
-        self.server.log.write(Answer(self.peer, line, error.status[:3], str(error)))
-        self.server.watcher.refused(type(error).__name__)
+        refused_as = type(error).__name__
+        answer = Answer(self.peer, line, error.status[:3], str(error), refused_as)
+        self.server.events.answered(answer)
 
     def _shake_hands(self, deadline: float) -> None:
         """Do the TLS handshake, where there is one, until ``deadline``. Raises as the channel."""
@@ -193,13 +194,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             self.channel.handshake(deadline, self.server.turns.take)
         except TimeoutError:
             seconds = self.server.limits.head_timeout
-            self._log_tls(f"the handshake was not finished within {seconds:g} s")
+            self.server.events.tls_failed(self.peer, f"the handshake was not finished within {seconds:g} s")
             raise
-
-    def _log_tls(self, reason: str) -> None:
-        """One line for a connection of which TLS has become nothing."""
-        self.server.log.write(Notice(f"{self.peer} TLS: {reason}"))
-        self.server.watcher.refused("TLS")
 
     def _read_head(self, deadline: float | None) -> RequestHead | None:
         """Wait for the head of a request; None at the end of the stream.
@@ -299,7 +295,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def handle_error(self, t: Any, v: Any, tb: Any) -> None:
         """Report what went wrong in the application, and answer 500; pywsgi calls it."""
         if not issubclass(t, GreenletExit):
-            self.server.error_log.write("".join(format_exception(t, v, tb)))
+            self.server.events.fault("".join(format_exception(t, v, tb)))
         self._send_error_response_if_possible(500)
 
     def log_request(self) -> None:
@@ -310,7 +306,6 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             peer = peer_of(self.environ)
             exchange = Exchange.of(self.environ)
             refusal, refused_as = exchange.refusal, exchange.refused_as
-        answer = Answer(peer, self.requestline, status, refusal)
-        self.server.log.write(answer)
-        if answer.event == "refused":
-            self.server.watcher.refused(refused_as or status)
+        if status >= "400":
+            refused_as = refused_as or status
+        self.server.events.answered(Answer(peer, self.requestline, status, refusal, refused_as))

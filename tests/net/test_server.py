@@ -6,7 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from echo.net.http_server import HTTPServer
+from echo.net.server import HTTPServer
 from echo.protocol.rfc6455 import Opcode
 
 DEADLINE = 30.0
