@@ -3,11 +3,9 @@
 For WSGI tools ``app`` is the application, set up by the environment alone.
 """
 
-import errno
 import os
 import sys
 from pathlib import Path
-from socket import gaierror
 from typing import NoReturn
 
 import click
@@ -42,7 +40,7 @@ def serve(settings: Settings) -> None:
         try:
             server.start()
         except OSError as error:
-            raise _cannot_listen(settings, error) from error
+            raise settings.cannot_listen(error) from error
         server.serve_until_signal(lambda: logs.started(server.url))
 
 
@@ -54,18 +52,6 @@ def _serve_by_workers(settings: Settings) -> NoReturn:
     os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], environment)  # noqa: S606
 
 
-def _cannot_listen(settings: Settings, error: OSError) -> click.ClickException:
-    """The error that names the option at fault."""
-    reason = error.strerror or str(error)
-    if isinstance(error, gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return click.BadParameter(
-            f"{settings.host!r}: {reason}", param_hint="'--host' (env var: 'HOST')"
-        )
-    return click.ClickException(
-        f"cannot listen on '--port' (env var: 'PORT') {settings.port}: {reason}"
-    )
-
-
 def main() -> None:
     """Run the command; an error is one line, and no traceback."""
     try:
@@ -73,6 +59,9 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"server.py: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
+    except MemoryError:
+        click.echo("server.py: there is not enough memory", err=True)
+        sys.exit(1)
     sys.exit(status)
 
 

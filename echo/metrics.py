@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final, NoReturn
 
 import gevent
-from flask import Response, request
+from flask import Response, abort, request
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from echo.metrics_files import directory
+from echo import metrics_files
 from echo.net.connection import Connection
 from echo.net.registry import ConnectionRecord
 from echo.protocol.rfc6455 import close_code_name
@@ -73,7 +73,7 @@ class Metrics:
         """``lines_dropped``: how many lines the logs have dropped since the start."""
         registry = CollectorRegistry()
         self._shown = registry
-        if directory() is not None:
+        if metrics_files.shared():
             self._shown = CollectorRegistry()
             MultiProcessCollector(self._shown)  # type: ignore[no-untyped-call]
         self._lines_dropped = lines_dropped
@@ -182,6 +182,12 @@ class Metrics:
 
     def page(self) -> Response:
         """``/metrics``: the figures in the format that the scraper asks for."""
+        if metrics_files.lost():
+            abort(
+                500,
+                "The directory that the processes share was removed or emptied. Restart the "
+                "service, or send gunicorn SIGHUP.",
+            )
         self.collect()
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(self._shown), content_type=content_type)

@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from socket import socket
 from typing import Final, TextIO, cast
@@ -12,12 +12,14 @@ from typing import Final, TextIO, cast
 import click
 import gevent
 
+from echo import metrics_files
 from echo.app import create_app
 from echo.log_formats import FORMATS, Logs
 from echo.metrics import Metrics
 from echo.net.certificate import Certificate
 from echo.net.http_server import HTTPServer
 from echo.net.registry import Registry
+from echo.net.watcher import Notice
 from echo.settings import Settings
 
 #: Bytes of a block by whose size glibc's malloc raises its thresholds when it is freed.
@@ -31,15 +33,18 @@ def service(
     """A server that is not started yet, and the logs of its process.
 
     ``listener``: as HTTPServer's. At the end the logs are written and closed. Raises
-    click.ClickException when the metrics cannot be shared.
+    click.ClickException when the system has no thread for the logs.
     """
     with ExitStack() as stack:
-        logs = FORMATS[settings.log_format](
-            sys.stdout or nowhere(),
-            sys.stderr or nowhere(),
-            quiet=settings.quiet,
-            shared=isinstance(listener, socket),
-        )
+        try:
+            logs = FORMATS[settings.log_format](
+                sys.stdout or nowhere(),
+                sys.stderr or nowhere(),
+                quiet=settings.quiet,
+                shared=isinstance(listener, socket),
+            )
+        except RuntimeError as error:
+            raise click.ClickException(f"cannot start the threads that log: {error}") from error
         stack.callback(logs.close)
         metrics = None if settings.metrics == "off" else _make_metrics(logs)
         records = None
@@ -66,7 +71,8 @@ def service(
             stack.callback(gevent.spawn(metrics.run).kill)
         # The C library then keeps what is freed of large messages for the next ones; it would give
         # it back to the system each time, and pay for every page anew. It is never written to.
-        bytes(_LARGE)
+        with suppress(MemoryError):
+            bytes(_LARGE)
         # What is loaded now stays to the end: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -79,9 +85,11 @@ def nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _make_metrics(logs: Logs) -> Metrics:
-    """The figures; click.ClickException where the directory to share them by is not usable."""
+def _make_metrics(logs: Logs) -> Metrics | None:
+    """The metrics; None, and a notice, when other processes are to share them and cannot."""
     try:
+        metrics_files.check()
         return Metrics(logs.dropped)
     except (OSError, ValueError) as error:
-        raise click.ClickException(f"cannot share metrics: {error}") from error
+        logs.entries.write(Notice(f"serving without metrics, which cannot be shared: {error}"))
+        return None
