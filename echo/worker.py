@@ -183,4 +183,4 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
             self.tmp.notify()
             if os.getppid() != self.ppid:
                 stop.set()
-            gevent.sleep(min(_HEARTBEAT, self.timeout) or _HEARTBEAT)
+            gevent.sleep(_HEARTBEAT)

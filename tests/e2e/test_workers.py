@@ -285,7 +285,6 @@ def test_lines_of_several_workers_stay_whole(start_server, stack):
         ("--limit-request-line 100", "--limit-request-line"),
         ("--access-logfile -", "--access-logfile"),
         ("--forwarded-allow-ips *", "ECHO_TRUST_PROXY"),
-        ("--http-protocols h2,h1", "HTTP/1.1"),
         ("--ca-certs CERTIFICATE", "--ca-certs"),
     ],
 )

@@ -136,16 +136,6 @@ def test_a_worker_that_hangs_before_its_first_sign_of_life_is_replaced(
     assert_echoes(server)
 
 
-@pytest.mark.parametrize("timeout", [1, 2])
-def test_a_short_timeout_replaces_no_worker_that_is_well(start_server, timeout):
-    arguments = {"GUNICORN_CMD_ARGS": f"--timeout {timeout}"}
-    server = start_server("--workers", "1", environment=arguments)
-    workers = server.wait_for_workers(1)
-    with pytest.raises(AssertionError, match="no line"):
-        server.stderr.wait_for_line("TIMEOUT", timeout=5)
-    assert server.worker_ids() == workers
-
-
 # ---- A new master, a new configuration
 
 
