@@ -12,13 +12,13 @@ if os.environ.get("ECHO_METRICS") == "on":
     metrics_files.prepare()
 
 from echo.gunicorn_master import EchoMaster
-from echo.worker import EchoWorker
+from echo.gunicorn_worker import EchoWorker
 
 _settings = EchoWorker.configure()
 
 bind = f"[{_settings.host}]:{_settings.port}"
 workers = _settings.workers or 1
-worker_class = "echo.worker.EchoWorker"
+worker_class = "echo.gunicorn_worker.EchoWorker"
 # gunicorn wants one; the worker makes its own.
 wsgi_app = "server:app"
 backlog = 4096
@@ -28,7 +28,7 @@ graceful_timeout = ceil(_settings.shutdown_timeout) + 5
 # Seconds without a sign of life until a worker is taken for stuck, and replaced.
 timeout = 30
 
-logger_class = "echo.worker.PlainLogger"
+logger_class = "echo.gunicorn_worker.PlainLogger"
 loglevel = "warning"
 control_socket_disable = True
 when_ready = EchoWorker.announce

@@ -4,7 +4,7 @@ Three floors; a file imports from its own or a lower one, never upward.
 
 Top: the service
     gunicorn_master.py  EchoMaster: gunicorn's master, which no fault of one worker or file ends
-    worker.py       EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
+    gunicorn_worker.py  EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
     service.py      service: the application, its server and its logs in one process
     app.py          create_app: the Flask application, its answers to errors, its headers
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;

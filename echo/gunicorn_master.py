@@ -18,7 +18,7 @@ from gunicorn.config import Config, make_settings
 from gunicorn.errors import HaltServer
 from gunicorn.util import is_ipv6
 
-from echo.worker import EchoWorker
+from echo.gunicorn_worker import EchoWorker
 
 #: Seconds before workers are started again after one could not start; doubled each time.
 _FIRST_PAUSE: Final = 0.5
