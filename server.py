@@ -6,6 +6,7 @@ For WSGI tools ``app`` is the application, set up by the environment alone.
 import os
 import sys
 from pathlib import Path
+from signal import Signals
 from typing import NoReturn
 
 import click
@@ -15,6 +16,7 @@ from echo.app import create_app
 from echo.logs import SilentMessageLog
 from echo.service import service
 from echo.settings import Settings, add_options
+from echo.signals import stop_on_signals
 
 
 @add_options
@@ -32,16 +34,24 @@ def command(context: click.Context, /, **_: object) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
-    with service(settings, (settings.host, settings.port), settings.certificate()) as (
-        server,
-        logs,
-    ):
+    """Serve until SIGINT or SIGTERM; a second one ends the process at once.
+
+    With TLS, SIGHUP reads the certificate again. Raises click.ClickException when it cannot listen.
+    """
+    certificate = settings.certificate()
+    with service(settings, (settings.host, settings.port), certificate) as (server, logs):
         try:
             server.start()
         except OSError as error:
             raise settings.cannot_listen(error) from error
-        server.serve_until_signal(lambda: logs.started(server.url))
+        with stop_on_signals(
+            stop_or_quit=(Signals.SIGINT, Signals.SIGTERM),
+            reload=() if certificate is None else (Signals.SIGHUP,),
+            on_reload=server.reload_certificate,
+        ) as stop:
+            logs.started(server.url)
+            stop.wait()
+            server.stop(settings.shutdown_timeout)
 
 
 def _serve_by_workers(settings: Settings) -> NoReturn:

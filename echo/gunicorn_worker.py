@@ -1,7 +1,8 @@
 """The service as one of gunicorn's workers: the same server, on a socket that all of them share.
 
 gunicorn's own gevent worker patches the standard library, parses HTTP by itself and drops its
-connections when it stops. This one patches nothing, serves by HTTPServer and stops as it does.
+connections when it stops. This one stands on the base class of all workers, patches nothing and
+serves with HTTPServer.
 """
 
 import os
@@ -17,13 +18,14 @@ import gevent
 from gevent.event import Event
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
-from gunicorn.workers.ggevent import GeventWorker
+from gunicorn.workers.base import Worker
 
 from echo.log_formats import FORMATS
 from echo.net.certificate import Certificate
-from echo.net.http_server import HTTPServer, local_url
+from echo.net.http_server import local_url
 from echo.service import service
 from echo.settings import Settings
+from echo.signals import stop_on_signals
 
 #: Seconds between two signs of life; gunicorn kills a worker that gives none for its ``timeout``.
 _HEARTBEAT: Final = 1.0
@@ -58,7 +60,7 @@ class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     error_fmt = "gunicorn: %(message)s"
 
 
-class EchoWorker(GeventWorker):  # type: ignore[misc]
+class EchoWorker(Worker):  # type: ignore[misc]
     """A worker process.
 
     SIGTERM, SIGINT and SIGQUIT stop it gracefully, however often they come; only a second SIGINT,
@@ -125,57 +127,47 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
         with suppress(OSError):
             click.echo("\n".join(FORMATS[cls.settings.log_format].announcement(url)))
 
-    def patch(self) -> None:
-        """Patch nothing: the logs are written by threads, and no greenlet blocks."""
-
     def load_wsgi(self) -> None:
         """Leave the application to the service, which makes it together with its server."""
 
     def init_signals(self) -> None:
-        """Until it serves, a worker has nothing to do at its end."""
+        """Use default signal handlers until the worker serves."""
         for number in self.SIGNALS:
             ignored = number == signal.SIGUSR1
             signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         _hear_signals()
 
     def init_process(self) -> None:
-        """Serve; when that cannot be, leave the reason to the master, which logs it."""
+        """Serve; leave the reason to the master, which logs it, when the worker cannot start."""
         try:
+            gevent.reinit()  # the hub, if there is one, is the master's
             super().init_process()
         except Exception as error:
             if self.has_served:
                 raise
             self.log.debug("the worker could not start", exc_info=True)
-            reason = str(error) or type(error).__name__
-            self._report[1:] = reason.encode()[: _REPORT - 1].ljust(_REPORT - 1, b"\0")
+            reason = " ".join(str(error).split()) or type(error).__name__
+            data = reason.encode(errors="backslashreplace")
+            self._report[1:] = data[: _REPORT - 1].ljust(_REPORT - 1, b"\0")
 
     def run(self) -> None:
         """Serve until a signal, or until gunicorn is gone."""
-        with service(self.settings, self.sockets[0].sock, self.certificate) as (server, _):
-            stop = self._listen_to_signals(server)
+        listener = self.sockets[0].sock
+        with (
+            service(self.settings, listener, self.certificate) as (server, _),
+            stop_on_signals(
+                stop=(signal.SIGTERM, signal.SIGQUIT),
+                stop_or_quit=(signal.SIGINT,),
+                reload=(signal.SIGHUP, signal.SIGUSR1),
+                on_reload=server.reload_certificate,
+            ) as stop,
+        ):
             heart = gevent.spawn(self._beat, stop)
             server.start()
             self._report[0] = 1
             stop.wait()
             server.stop(self.settings.shutdown_timeout)
             heart.kill()
-
-    def _listen_to_signals(self, server: HTTPServer) -> Event:
-        """The event that is set when the worker should stop."""
-        stop, interrupted = Event(), Event()
-
-        def interrupt() -> None:
-            if interrupted.is_set():
-                os._exit(128 + signal.SIGINT)
-            interrupted.set()
-            stop.set()
-
-        for number in (signal.SIGTERM, signal.SIGQUIT):
-            gevent.signal_handler(number, stop.set)
-        for number in (signal.SIGHUP, signal.SIGUSR1):
-            gevent.signal_handler(number, server.reload_certificate)
-        gevent.signal_handler(signal.SIGINT, interrupt)
-        return stop
 
     def _beat(self, stop: Event) -> NoReturn:
         """Give signs of life, also while the worker stops."""
