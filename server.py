@@ -14,7 +14,7 @@ from flask import Flask
 
 from echo.app import create_app
 from echo.logs import SilentMessageLog
-from echo.service import service
+from echo.service import build_service
 from echo.settings import Settings, add_options
 from echo.signals import stop_on_signals
 
@@ -39,7 +39,7 @@ def serve(settings: Settings) -> None:
     With TLS, SIGHUP reads the certificate again. Raises click.ClickException when it cannot listen.
     """
     certificate = settings.certificate()
-    with service(settings, (settings.host, settings.port), certificate) as (server, logs):
+    with build_service(settings, (settings.host, settings.port), certificate) as (server, logs):
         try:
             server.start()
         except OSError as error:

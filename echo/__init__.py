@@ -5,7 +5,7 @@ Three floors; a file imports from its own or a lower one, never upward.
 Top: the service
     gunicorn_master.py  EchoMaster: gunicorn's master, which no fault of one worker or file ends
     gunicorn_worker.py  EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
-    service.py      service: the application, its server and its logs in one process
+    service.py      build_service: the application, its server and its logs in one process
     signals.py      stop_on_signals: what a process that serves does at signals
     app.py          create_app: the Flask application, its answers to errors, its headers
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;

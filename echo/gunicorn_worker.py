@@ -23,7 +23,7 @@ from gunicorn.workers.base import Worker
 from echo.log_formats import FORMATS
 from echo.net.certificate import Certificate
 from echo.net.http_server import local_url
-from echo.service import service
+from echo.service import build_service
 from echo.settings import Settings
 from echo.signals import stop_on_signals
 
@@ -154,7 +154,7 @@ class EchoWorker(Worker):  # type: ignore[misc]
         """Serve until a signal, or until gunicorn is gone."""
         listener = self.sockets[0].sock
         with (
-            service(self.settings, listener, self.certificate) as (server, _),
+            build_service(self.settings, listener, self.certificate) as (server, _),
             stop_on_signals(
                 stop=(signal.SIGTERM, signal.SIGQUIT),
                 stop_or_quit=(signal.SIGINT,),

@@ -27,7 +27,7 @@ _LARGE: Final = 16 * 1024 * 1024
 
 
 @contextmanager
-def service(
+def build_service(
     settings: Settings, listener: tuple[str, int] | socket, certificate: Certificate | None
 ) -> Iterator[tuple[HTTPServer, Logs]]:
     """A server that is not started yet, and the logs of its process.
@@ -69,15 +69,23 @@ def service(
         gevent.get_hub().exception_stream = cast(TextIO, logs.faults)
         if metrics is not None:
             stack.callback(gevent.spawn(metrics.run).kill)
-        # The C library then keeps what is freed of large messages for the next ones; it would give
-        # it back to the system each time, and pay for every page anew. It is never written to.
-        with suppress(MemoryError):
-            bytes(_LARGE)
-        # What is loaded now stays to the end: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        tune_process()
         yield server, logs
         logs.stopped()
+
+
+def tune_process() -> None:
+    """Set the C library's allocator and the garbage collector up for a long life with messages.
+
+    Call it when everything is loaded.
+    """
+    # The C library then keeps what is freed of large messages for the next ones; it would give
+    # it back to the system each time, and pay for every page again. It is never written to.
+    with suppress(MemoryError):
+        bytes(_LARGE)
+    # What is loaded now stays to the end: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def nowhere() -> TextIO:
