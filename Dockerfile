@@ -6,7 +6,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv/echo
 COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
-COPY server.py LICENSE ./
+COPY server.py gunicorn.conf.py LICENSE ./
 COPY echo echo
 COPY static static
 COPY templates templates

@@ -7,18 +7,19 @@ from gunicorn.arbiter import Arbiter
 
 from echo import metrics_files
 
-if os.environ.get("ECHO_METRICS") == "on" and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+if os.environ.get("ECHO_METRICS") == "on":
     # Before the library that counts is imported, which looks for the directory then.
     metrics_files.prepare()
 
-from echo.worker import EchoWorker
+from echo.gunicorn_master import EchoMaster
+from echo.gunicorn_worker import EchoWorker
 
 _settings = EchoWorker.configure()
 
 bind = f"[{_settings.host}]:{_settings.port}"
 workers = _settings.workers or 1
-worker_class = "echo.worker.EchoWorker"
-# Where the application is for other workers; this one makes its own.
+worker_class = "echo.gunicorn_worker.EchoWorker"
+# gunicorn wants one; the worker makes its own.
 wsgi_app = "server:app"
 backlog = 4096
 
@@ -27,16 +28,16 @@ graceful_timeout = ceil(_settings.shutdown_timeout) + 5
 # Seconds without a sign of life until a worker is taken for stuck, and replaced.
 timeout = 30
 
-logger_class = "echo.worker.PlainLogger"
+logger_class = "echo.gunicorn_worker.PlainLogger"
 loglevel = "warning"
 control_socket_disable = True
 when_ready = EchoWorker.announce
 
 
-def on_starting(_: object) -> None:
-    """Empty the directory by which the workers share their figures."""
-    if metrics_files.directory() is not None:
-        metrics_files.prepare()
+def on_starting(arbiter: Arbiter) -> None:
+    """Listen, and then empty the directory by which the workers share their metrics."""
+    EchoMaster.take_over(arbiter)
+    metrics_files.clear()
 
 
 def pre_exec(arbiter: Arbiter) -> None:

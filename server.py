@@ -3,11 +3,10 @@
 For WSGI tools ``app`` is the application, set up by the environment alone.
 """
 
-import errno
 import os
 import sys
 from pathlib import Path
-from socket import gaierror
+from signal import Signals
 from typing import NoReturn
 
 import click
@@ -15,8 +14,9 @@ from flask import Flask
 
 from echo.app import create_app
 from echo.logs import SilentMessageLog
-from echo.service import service
+from echo.service import build_service
 from echo.settings import Settings, add_options
+from echo.signals import stop_on_signals
 
 
 @add_options
@@ -34,16 +34,24 @@ def command(context: click.Context, /, **_: object) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises click.ClickException when it cannot listen."""
-    with service(settings, (settings.host, settings.port), settings.certificate()) as (
-        server,
-        logs,
-    ):
+    """Serve until SIGINT or SIGTERM; a second one ends the process at once.
+
+    With TLS, SIGHUP reads the certificate again. Raises click.ClickException when it cannot listen.
+    """
+    certificate = settings.certificate()
+    with build_service(settings, (settings.host, settings.port), certificate) as (server, logs):
         try:
             server.start()
         except OSError as error:
-            raise _cannot_listen(settings, error) from error
-        server.serve_until_signal(lambda: logs.started(server.url))
+            raise settings.cannot_listen(error) from error
+        with stop_on_signals(
+            stop_or_quit=(Signals.SIGINT, Signals.SIGTERM),
+            reload=() if certificate is None else (Signals.SIGHUP,),
+            on_reload=server.reload_certificate,
+        ) as stop:
+            logs.started(server.url)
+            stop.wait()
+            server.stop(settings.shutdown_timeout)
 
 
 def _serve_by_workers(settings: Settings) -> NoReturn:
@@ -54,18 +62,6 @@ def _serve_by_workers(settings: Settings) -> NoReturn:
     os.execve(sys.executable, [sys.executable, "-m", "gunicorn"], environment)  # noqa: S606
 
 
-def _cannot_listen(settings: Settings, error: OSError) -> click.ClickException:
-    """The error that names the option at fault."""
-    reason = error.strerror or str(error)
-    if isinstance(error, gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return click.BadParameter(
-            f"{settings.host!r}: {reason}", param_hint="'--host' (env var: 'HOST')"
-        )
-    return click.ClickException(
-        f"cannot listen on '--port' (env var: 'PORT') {settings.port}: {reason}"
-    )
-
-
 def main() -> None:
     """Run the command; an error is one line, and no traceback."""
     try:
@@ -73,6 +69,9 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"server.py: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
+    except MemoryError:
+        click.echo("server.py: there is not enough memory", err=True)
+        sys.exit(1)
     sys.exit(status)
 
 

@@ -3,8 +3,10 @@
 Three floors; a file imports from its own or a lower one, never upward.
 
 Top: the service
-    worker.py       EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
-    service.py      service: the application, its server and its logs in one process
+    gunicorn_master.py  EchoMaster: gunicorn's master, which no fault of one worker or file ends
+    gunicorn_worker.py  EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
+    service.py      build_service: the application, its server and its logs in one process
+    signals.py      stop_on_signals: what a process that serves does at signals
     app.py          create_app: the Flask application, its answers to errors, its headers
     handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;
                     the inspector's loop and what is known of a connection
@@ -19,7 +21,7 @@ Top: the service
     logs.py         the message log and the access log, written by a thread
 
 Middle, ``net``: gevent's sockets
-    http_server.py  pywsgi's server: listening, capacity, signals, stopping
+    http_server.py  pywsgi's server: listening, capacity, stopping
     upgrade.py      upgrade: from a request to a Connection, by gevent-websocket's handler
     http_handler.py one HTTP connection: heads against deadlines, answers, the access log
     keepalive.py    the greenlet that pings quiet connections

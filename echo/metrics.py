@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Final, NoReturn
 
 import gevent
-from flask import Response, request
+from flask import Response, abort, request
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -24,9 +24,10 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from echo.metrics_files import directory
+from echo import metrics_files
 from echo.net.connection import Connection
 from echo.net.counters import Counters, Counts
+from echo.net.events import Answer
 from echo.net.registry import ConnectionRecord
 from echo.protocol.rfc6455 import close_code_name
 
@@ -65,7 +66,7 @@ class PowerHistogram(Histogram):
 
 
 class Metrics:
-    """The figures of this process; a Watcher of its server."""
+    """The metrics of this process, which listen to the events of its server."""
 
     def __init__(self, counters: Counters, lines_dropped: Callable[[], int]) -> None:
         """``counters``: the server's; ``lines_dropped``: how many lines the logs have dropped since
@@ -74,7 +75,7 @@ class Metrics:
         self._counters = counters
         registry = CollectorRegistry()
         self._shown = registry
-        if directory() is not None:
+        if metrics_files.shared():
             self._shown = CollectorRegistry()
             MultiProcessCollector(self._shown)  # type: ignore[no-untyped-call]
         self._lines_dropped = lines_dropped
@@ -152,9 +153,14 @@ class Metrics:
         code = "other" if close_code_name(record.code or 0) is None else str(record.code)
         self._closed.labels(code, record.ended_by or "", record.cause or "").inc()
 
-    def refused(self, reason: str) -> None:
+    def answered(self, answer: Answer) -> None:
         """Count a refusal."""
-        self._refused.labels(reason).inc()
+        if answer.refused_as:
+            self._refused.labels(answer.refused_as).inc()
+
+    def tls_failed(self, _: str, __: str) -> None:
+        """Count a TLS handshake that failed, as a refusal."""
+        self._refused.labels("TLS").inc()
 
     def run(self) -> NoReturn:
         """Hand over the counts again and again, and see how late that is."""
@@ -182,6 +188,12 @@ class Metrics:
 
     def page(self) -> Response:
         """``/metrics``: the figures in the format that the scraper asks for."""
+        if metrics_files.lost():
+            abort(
+                500,
+                "The directory that the processes share was removed or emptied. Restart the "
+                "service, or send gunicorn SIGHUP.",
+            )
         self.collect()
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(self._shown), content_type=content_type)

@@ -5,10 +5,11 @@ prometheus_client looks for it when it is first imported, so this file imports n
 """
 
 import atexit
+import errno
 import os
 import shutil
-import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,40 +20,62 @@ _VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _OWN: Final = "echo-metrics-"
 
 
+def shared() -> bool:
+    """Whether this process shares its metrics with others."""
+    return _VARIABLE in os.environ
+
+
 def directory() -> Path | None:
-    """Where the processes share their figures; None when this process is alone."""
+    """Where the processes share their metrics; None when they do not, or have no place for it."""
     path = os.environ.get(_VARIABLE)
-    return None if path is None else Path(path)
+    return Path(path) if path else None
 
 
-def prepare() -> Path:
-    """Make the directory that the environment names, or one of its own, and empty it.
+def prepare() -> None:
+    """Make the directory that the environment names, or a temporary one where it names none.
 
-    For the process that starts the others, before they are there and before anything imports
-    ``echo.metrics``: gunicorn's on_starting. One of its own goes when the process ends, which it
-    does at once, with one line, where there can be no directory.
+    For the process that starts the others, before anything imports ``echo.metrics``, and again
+    when it reloads: a directory that was removed is made again. A temporary one is removed when
+    the process ends. Where there can be none the processes find that out, and say so.
     """
-    try:
-        return _prepare()
-    except OSError as error:
-        sys.exit(f"gunicorn: cannot share metrics: {error}")
+    name = os.environ.setdefault(_VARIABLE, "")
+    with suppress(OSError):
+        if name and not _is_own(name):
+            Path(name).mkdir(parents=True, exist_ok=True)
+        elif not name or not Path(name).is_dir():
+            os.environ[_VARIABLE] = tempfile.mkdtemp(prefix=_OWN)
+            atexit.register(_remove, os.environ[_VARIABLE], os.getpid())
 
 
-def _prepare() -> Path:
-    if not os.environ.get(_VARIABLE):
-        os.environ[_VARIABLE] = tempfile.mkdtemp(prefix=_OWN)
-        atexit.register(_remove, os.environ[_VARIABLE], os.getpid())
-    path = Path(os.environ[_VARIABLE])
-    path.mkdir(parents=True, exist_ok=True)
-    for file in path.glob("*.db"):
-        file.unlink()
-    return path
+def clear() -> None:
+    """Remove what processes of an earlier start have left; before the first one is started."""
+    path = directory()
+    if path is not None:
+        for file in path.glob("*.db"):
+            file.unlink(missing_ok=True)
+
+
+def check() -> None:
+    """Raise OSError when this process is to share its metrics and there is no directory."""
+    path = directory()
+    if shared() and (path is None or not path.is_dir()):
+        raise NotADirectoryError(errno.ENOTDIR, "not a directory", os.environ[_VARIABLE])
+
+
+def lost() -> bool:
+    """Whether the files of this process, which it has opened, are no longer in the directory."""
+    path = directory()
+    return path is not None and not any(path.glob(f"*_{os.getpid()}.db"))
 
 
 def leave_out(environment: dict[str, str]) -> None:
-    """Take a directory of this service's own out of the environment of another one."""
-    if Path(environment.get(_VARIABLE, "")).name.startswith(_OWN):
+    """Take a temporary directory of this service out of the environment of another one."""
+    if _is_own(environment.get(_VARIABLE, "")):
         del environment[_VARIABLE]
+
+
+def _is_own(path: str) -> bool:
+    return Path(path).name.startswith(_OWN)
 
 
 def _remove(path: str, owner: int) -> None:
@@ -69,4 +92,5 @@ def forget(pid: int) -> None:
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
     if directory() is not None:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        with suppress(OSError):  # it removes files, which others may do too
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]

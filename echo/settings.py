@@ -4,9 +4,11 @@ The fields of Settings are the only list of options. The command line, ``--help`
 the environment are made from it, by click.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
+from socket import gaierror
 from typing import Any, Final, Self
 
 import click
@@ -284,6 +286,17 @@ class Settings:
                 f"{self.certfile!r} cannot be used with its key: {error}.",
                 param_hint="'--certfile' (env var: 'ECHO_CERTFILE')",
             ) from error
+
+    def cannot_listen(self, error: OSError) -> click.ClickException:
+        """The error of listening as one that names the option at fault."""
+        reason = error.strerror or str(error)
+        if isinstance(error, gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            return click.BadParameter(
+                f"{self.host!r}: {reason}", param_hint="'--host' (env var: 'HOST')"
+            )
+        return click.ClickException(
+            f"cannot listen on '--port' (env var: 'PORT') {self.port}: {reason}"
+        )
 
     def handshake_policy(self) -> HandshakePolicy:
         """What these settings mean for the opening handshake."""

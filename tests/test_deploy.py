@@ -110,4 +110,5 @@ def test_the_image_has_all_that_is_served():
     let_through = {line.removeprefix("!") for line in ignore if line.startswith("!")}
     assert copied == let_through
     assert all((ROOT / name).exists() for name in copied)
-    assert {"server.py", "echo", "static", "templates", "requirements.txt"} <= copied
+    served = {"server.py", "gunicorn.conf.py", "echo", "static", "templates", "requirements.txt"}
+    assert served <= copied

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from echo.net.connection import Connection
 from echo.net.registry import ConnectionRecord
@@ -47,6 +48,17 @@ class Events:
     on_tls_failed: Sequence[Callable[[str, str], object]] = ()
     on_notice: Sequence[Callable[[str], object]] = ()
     on_fault: Sequence[Callable[[str], object]] = ()
+
+    @classmethod
+    def to(cls, *listeners: object) -> Self:
+        """Events that each listener hears which has a method of that name."""
+        names = ("opened", "closed", "answered", "tls_failed", "notice", "fault")
+        return cls(
+            **{
+                f"on_{name}": [getattr(one, name) for one in listeners if hasattr(one, name)]
+                for name in names
+            }
+        )
 
     def opened(self, connection: Connection) -> None:
         """Tell that a request has become a WebSocket."""

@@ -1,10 +1,7 @@
-"""gevent's pywsgi server, made strict: capacity, descriptors, signals, stopping."""
+"""gevent's pywsgi server, made strict: capacity, descriptors, stopping."""
 
 import errno
-import os
 import resource
-import signal
-from collections.abc import Callable
 from socket import socket
 from time import monotonic
 from typing import Any, Final, NoReturn, TextIO, cast
@@ -12,7 +9,6 @@ from wsgiref.types import WSGIApplication
 
 import gevent
 from gevent import socket as gevent_socket
-from gevent.event import Event
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
@@ -181,35 +177,6 @@ class HTTPServer(WSGIServer):
         else:
             what = "a new one" if new else "the same as before"
             self.events.notice(f"the certificate is {what}")
-
-    def serve_until_signal(self, ready: Callable[[], object]) -> None:
-        """Serve until SIGINT or SIGTERM, then stop; the server must have been started.
-
-        ``ready`` is called when a signal would be heard.
-
-        A second signal ends the process at once, with the exit code 128 and the signal's number.
-        With TLS, SIGHUP has the certificate read anew.
-        """
-        stop = Event()
-
-        def on_signal(number: int) -> None:
-            if stop.is_set():
-                os._exit(128 + number)
-            stop.set()
-
-        handlers: list[Any] = [
-            gevent.signal_handler(number, on_signal, number)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        ]
-        if self._certificate is not None:
-            handlers.append(gevent.signal_handler(signal.SIGHUP, self.reload_certificate))
-        try:
-            ready()
-            stop.wait()
-            self.stop(self.limits.shutdown_timeout)
-        finally:
-            for handler in handlers:
-                handler.cancel()
 
     def start(self) -> None:
         """Listen, and look after the connections."""

@@ -1,10 +1,12 @@
 """/metrics: real server processes, and what they count of real connections."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -29,6 +31,8 @@ from tests.e2e.raw_client import (
 from tests.e2e.server_process import DEADLINE, ROOT, run_command
 
 ON = ("--metrics", "on")
+
+NO_METRICS = "serving without metrics, which cannot be shared"
 
 
 @pytest.fixture
@@ -56,6 +60,15 @@ def wait_for(server, what, value):
         if shown.get(what) == value:
             return shown
     pytest.fail(f"{what} is {shown.get(what)} and not {value}: {shown}")
+
+
+def metrics_status(server):
+    """The status of /metrics."""
+    try:
+        with urlopen(f"{server.url}/metrics", timeout=DEADLINE) as response:
+            return response.status
+    except HTTPError as error:
+        return error.code
 
 
 def echo(client, opcode, payload):
@@ -257,10 +270,12 @@ def test_a_process_that_was_killed_is_forgotten_and_what_it_counted_stays(start_
 def test_the_directory_is_made_and_emptied(tmp_path, monkeypatch):
     path = tmp_path / "a" / "b"
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(path))
-    assert metrics_files.prepare() == path
+    metrics_files.prepare()
     (path / "counter_1.db").write_bytes(b"old")
     (path / "other").write_bytes(b"not its own")
     metrics_files.prepare()
+    assert (path / "counter_1.db").exists()
+    metrics_files.clear()
     assert [file.name for file in path.iterdir()] == ["other"]
 
 
@@ -269,9 +284,15 @@ def test_without_a_name_for_it_a_directory_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     # Set and deleted by the test, so that it is gone afterwards.
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    path = metrics_files.prepare()
+    metrics_files.prepare()
+    path = metrics_files.directory()
     assert path.parent == tmp_path
+    metrics_files.prepare()
     assert metrics_files.directory() == path
+    path.rmdir()
+    metrics_files.prepare()
+    assert metrics_files.directory().is_dir()
+    assert metrics_files.directory() != path
 
 
 def test_nothing_is_forgotten_where_nothing_is_shared(monkeypatch):
@@ -338,19 +359,56 @@ def test_a_gunicorn_that_takes_over_gets_a_directory_of_its_own():
     assert named == {"PROMETHEUS_MULTIPROC_DIR": "/srv/metrics"}
 
 
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
 @pytest.mark.parametrize("path", ["/dev/null", "/proc/nowhere"])
-def test_workers_without_a_directory_are_one_line(path):
-    environment = {"PROMETHEUS_MULTIPROC_DIR": path}
-    result = run_command("--workers", "2", "--port", "0", *ON, environment=environment)
-    assert result.returncode == 1
-    assert result.stderr.startswith("gunicorn: cannot share metrics: ")
-    assert result.stderr.count("\n") == 1
+def test_metrics_that_cannot_be_shared_cost_the_metrics_alone(start_server, options, path):
+    server = start_server(*options, *ON, environment={"PROMETHEUS_MULTIPROC_DIR": path})
+    processes = server.wait_for_workers(2) if options else {server.process.pid}
+    server.stderr.wait_for_lines(f"{NO_METRICS}.*{path}", len(processes))
+    assert metrics_status(server) == 404
+    with open_websocket(server) as client:
+        echo(client, TEXT, "x")
 
 
-@pytest.mark.parametrize("path", ["", "/dev/null", "/nowhere"])
-def test_a_directory_that_is_not_there_is_one_line(path):
-    environment = {"PROMETHEUS_MULTIPROC_DIR": path}
-    result = run_command("--port", "0", *ON, environment=environment)
-    assert result.returncode == 1
-    assert result.stderr.startswith("server.py: cannot share metrics: ")
-    assert result.stderr.count("\n") == 1
+def test_a_worker_that_finds_no_directory_serves_without_metrics(start_server, tmp_path):
+    server, old = workers(start_server, {"TMPDIR": str(tmp_path)})
+    (directory,) = tmp_path.glob("echo-metrics-*")
+    shutil.rmtree(directory)
+    for worker in old:
+        os.kill(worker, signal.SIGKILL)
+    server.wait_for_workers(2, besides=old)
+    server.stderr.wait_for_lines(NO_METRICS, 2)
+    assert metrics_status(server) == 404
+    with open_websocket(server) as client:
+        echo(client, TEXT, "x")
+
+
+def test_a_hangup_makes_the_directory_again(start_server, tmp_path):
+    server, old = workers(start_server, {"TMPDIR": str(tmp_path)})
+    (directory,) = tmp_path.glob("echo-metrics-*")
+    shutil.rmtree(directory)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_workers(2, besides=old)
+    with open_websocket(server) as client:
+        echo(client, TEXT, "x")
+        wait_for(server, "echo_connections_open", 1)
+    server.stop()
+    assert not list(tmp_path.glob("echo-metrics-*"))
+
+
+@pytest.mark.parametrize("take", [shutil.rmtree, lambda path: [f.unlink() for f in path.iterdir()]])
+def test_a_process_whose_files_are_gone_does_not_show_an_empty_page(start_server, shared, take):
+    server = start_server(*ON, environment=shared)
+    assert metrics_status(server) == 200
+    take(Path(shared["PROMETHEUS_MULTIPROC_DIR"]))
+    assert metrics_status(server) == 500
+    server.stderr.wait_for_line("/metrics .* 500 .*removed or emptied")
+
+
+def test_a_second_service_on_a_taken_port_leaves_the_directory_alone(start_server, tmp_path):
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    server, _ = workers(start_server, shared)
+    run_command("--workers", "2", "--port", str(server.port), *ON, environment=shared)
+    with open_websocket(server) as client:
+        echo(client, TEXT, "x")
+        wait_for(server, "echo_connections_open", 1)

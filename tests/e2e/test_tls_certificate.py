@@ -62,22 +62,85 @@ def test_the_workers_take_a_new_certificate_and_leave_connections_alone(start_tl
     assert {served_certificate(server) for _ in range(20)} == {new}
 
 
-@pytest.mark.parametrize("good", [True, False])
-def test_new_workers_have_the_last_good_certificate(start_tls, authority, good):
+def test_new_workers_have_the_new_certificate(start_tls, authority):
     server = start_tls(*MODES["workers"])
     old = server.wait_for_workers(2)
-    expected = served_certificate(server)
-    if good:
-        expected = authority.issue()
-    else:
-        authority.certfile.write_text("rubbish")
+    new = authority.issue()
     with open_websocket(server) as client:
         server.process.send_signal(signal.SIGHUP)
         assert client.read_frame() == GOING_AWAY
         client.send(close_frame(1001))
     server.wait_for_workers(2, besides=old)
-    assert {served_certificate(server) for _ in range(10)} == {expected}
-    assert bool(server.stderr.matching("the new certificate is not taken: ")) is not good
+    assert {served_certificate(server) for _ in range(10)} == {new}
+
+
+def remove(path):
+    path.unlink()
+
+
+def make_a_directory(path):
+    path.unlink()
+    path.mkdir()
+
+
+def make_a_loop(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
+def write_rubbish(path):
+    path.write_text("rubbish")
+
+
+def empty(path):
+    path.write_text("")
+
+
+@pytest.mark.parametrize("spoil", [remove, make_a_directory, make_a_loop, write_rubbish, empty])
+@pytest.mark.parametrize("which", ["certfile", "keyfile"])
+def test_a_hangup_with_a_bad_certificate_or_key_changes_nothing(
+    start_server, authority, tmp_path, which, spoil
+):
+    keyfile = tmp_path / "key.pem"
+    keyfile.write_bytes(authority.certfile.read_bytes())
+    server = start_server(
+        *authority.options, "--keyfile", str(keyfile), *MODES["workers"], tls=authority.context
+    )
+    workers = server.wait_for_workers(2)
+    before = served_certificate(server)
+    with open_websocket(server) as client:
+        spoil({"certfile": authority.certfile, "keyfile": keyfile}[which])
+        server.process.send_signal(signal.SIGHUP)
+        server.stderr.wait_for_line("^gunicorn: not reloaded, .+: .")
+        client.send(frame(TEXT, "x"))
+        assert client.read_frame() == Frame(TEXT, b"x")
+        assert {served_certificate(server) for _ in range(5)} == {before}
+        assert server.worker_ids() == workers
+        client.send(close_frame(1000))
+        client.read_close()
+    assert len(server.stderr.matching("^gunicorn:")) == 1
+
+
+def test_a_hangup_takes_the_certificate_when_it_is_there_again(start_tls, authority):
+    server = start_tls(*MODES["workers"])
+    old = server.wait_for_workers(2)
+    authority.certfile.unlink()
+    server.process.send_signal(signal.SIGHUP)
+    server.stderr.wait_for_line("^gunicorn: not reloaded")
+    new = authority.issue()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_workers(2, besides=old)
+    assert {served_certificate(server) for _ in range(10)} == {new}
+
+
+def test_a_worker_that_is_replaced_has_the_certificate_of_the_others(start_tls, authority):
+    server = start_tls(*MODES["workers"])
+    workers = server.wait_for_workers(2)
+    before = served_certificate(server)
+    authority.issue()
+    os.kill(min(workers), signal.SIGKILL)
+    server.wait_for_workers(2, besides={min(workers)})
+    assert {served_certificate(server) for _ in range(20)} == {before}
 
 
 def test_a_session_of_one_worker_is_resumed_by_another(start_tls, authority):

@@ -1,7 +1,6 @@
 """Several workers on one port: what their clients notice of each other, which is nothing."""
 
 import os
-import re
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -275,6 +274,18 @@ def test_lines_of_several_workers_stay_whole(start_server, stack):
         ("--bind 127.0.0.1:0 --bind 127.0.0.2:0", "one TCP port"),
         ("--bind unix:SOCKET", "one TCP port"),
         ("--certfile CERTIFICATE", "ECHO_CERTFILE"),
+        ("--worker-class sync", "--worker-class"),
+        ("--reuse-port", "--reuse-port"),
+        ("--preload", "--preload"),
+        ("--reload", "--reload"),
+        ("--threads 2", "ECHO_MAX_CONNECTIONS"),
+        ("--worker-connections 10", "ECHO_MAX_CONNECTIONS"),
+        ("--max-requests 10", "--max-requests"),
+        ("--keep-alive 5", "ECHO_KEEP_ALIVE_TIMEOUT"),
+        ("--limit-request-line 100", "--limit-request-line"),
+        ("--access-logfile -", "--access-logfile"),
+        ("--forwarded-allow-ips *", "ECHO_TRUST_PROXY"),
+        ("--ca-certs CERTIFICATE", "--ca-certs"),
     ],
 )
 def test_what_the_worker_cannot_do_is_refused(authority, tmp_path, arguments, reason):
@@ -288,11 +299,22 @@ def test_what_the_worker_cannot_do_is_refused(authority, tmp_path, arguments, re
     assert reason in line
 
 
-def test_a_port_in_use_is_exit_code_1():
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--port", "TAKEN"], "'--port' (env var: 'PORT') TAKEN: Address already in use"),
+        (["--port", "0", "--host", "192.0.2.1"], "'--host'"),
+        (["--port", "0", "--host", "a..b"], "'--host'"),
+    ],
+)
+def test_an_address_to_listen_on_that_cannot_be_had_is_one_line(arguments, reason):
     with reserve_port() as taken:
         taken.listen()
-        port = taken.getsockname()[1]
-        result = run_command("--workers", "2", "--port", str(port))
-    assert result.returncode == 1
-    assert re.search(rf"in use.*{port}", result.stderr)
-    assert "Traceback" not in result.stderr
+        port = str(taken.getsockname()[1])
+        result = run_command(
+            "--workers", "2", *(argument.replace("TAKEN", port) for argument in arguments)
+        )
+    assert result.returncode in {1, 2}
+    (line,) = result.stderr.splitlines()
+    assert reason.replace("TAKEN", port) in line
+    assert result.stdout == ""

@@ -1,7 +1,8 @@
 """The service as one of gunicorn's workers: the same server, on a socket that all of them share.
 
 gunicorn's own gevent worker patches the standard library, parses HTTP by itself and drops its
-connections when it stops. This one patches nothing, serves by HTTPServer and stops as it does.
+connections when it stops. This one stands on the base class of all workers, patches nothing and
+serves with HTTPServer.
 """
 
 import os
@@ -9,25 +10,28 @@ import signal
 import sys
 from contextlib import suppress
 from functools import partial
+from mmap import mmap
 from typing import Any, ClassVar, Final, NoReturn
 
 import click
 import gevent
 from gevent.event import Event
 from gunicorn.arbiter import Arbiter
-from gunicorn.config import Config
 from gunicorn.glogging import Logger
-from gunicorn.workers.ggevent import GeventWorker
+from gunicorn.workers.base import Worker
 
 from echo.log_formats import FORMATS
 from echo.net.certificate import Certificate
-from echo.net.server import HTTPServer, local_url
-from echo.service import service
+from echo.net.server import local_url
+from echo.service import build_service
 from echo.settings import Settings
+from echo.signals import stop_on_signals
 
 #: Seconds between two signs of life; gunicorn kills a worker that gives none for its ``timeout``.
 _HEARTBEAT: Final = 1.0
 
+#: Bytes in which a worker tells its master whether it has served, and why it could not start.
+_REPORT: Final = 1024
 
 #: The signals that stop a worker gracefully.
 _STOPPING: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
@@ -56,7 +60,7 @@ class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     error_fmt = "gunicorn: %(message)s"
 
 
-class EchoWorker(GeventWorker):  # type: ignore[misc]
+class EchoWorker(Worker):  # type: ignore[misc]
     """A worker process.
 
     SIGTERM, SIGINT and SIGQUIT stop it gracefully, however often they come; only a second SIGINT,
@@ -71,35 +75,47 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
     def configure(cls) -> Settings:
         """Read the environment and the certificate, at the start and when gunicorn reloads.
 
-        What does not serve ends the process, with one line and the exit code 2.
+        An invalid value ends the process with one line on stderr and status 2.
         """
         try:
-            cls.settings = Settings.from_environment()
+            settings = Settings.from_environment()
             if cls.certificate is None:
-                cls.certificate = cls.settings.certificate()
+                cls.certificate = settings.certificate()
+            else:
+                cls.refresh_certificate()
         except click.ClickException as error:
             click.echo(f"gunicorn: {error.format_message()}", err=True)
             sys.exit(error.exit_code)
-        return cls.settings
+        except OSError as error:
+            click.echo(f"gunicorn: the new certificate is not taken: {error}", err=True)
+            sys.exit(2)
+        cls.settings = settings
+        return settings
+
+    @classmethod
+    def refresh_certificate(cls) -> None:
+        """Read the certificate again, for workers that start later. Raises OSError."""
+        if cls.certificate is not None:
+            cls.certificate.refresh()
 
     def __init__(self, *arguments: Any) -> None:
-        """Called by gunicorn's master, before it forks: take a new certificate if there is one."""
+        """Called by gunicorn's master before it forks. Raises OSError."""
         super().__init__(*arguments)
-        if self.certificate is not None:
-            try:
-                self.certificate.refresh()
-            except OSError as error:
-                self.log.error("the new certificate is not taken: %s", error)
+        # gunicorn compares the time of this file with the monotonic clock, and a file that nobody
+        # has touched has the time of day: a worker that hangs at once would never be missed.
+        self.tmp.notify()
+        # Shared with the process that is forked next.
+        self._report = mmap(-1, _REPORT)
 
-    @staticmethod
-    def check_config(cfg: Config, log: Logger) -> None:
-        """Refuse what gunicorn could do and this worker does not. Called before the first fork."""
-        if len(cfg.address) != 1 or not isinstance(cfg.address[0], tuple):
-            log.error("this service listens on one TCP port: give it one --bind.")
-            sys.exit(2)
-        if cfg.is_ssl:
-            log.error("the certificate is given by ECHO_CERTFILE and ECHO_KEYFILE.")
-            sys.exit(2)
+    @property
+    def has_served(self) -> bool:
+        """Whether this worker got as far as accepting connections."""
+        return self._report[0] != 0
+
+    @property
+    def failure(self) -> str:
+        """Why this worker could not start; empty when it has not said."""
+        return self._report[1:].rstrip(b"\0").decode(errors="replace")
 
     @classmethod
     def announce(cls, arbiter: Arbiter) -> None:
@@ -111,45 +127,47 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
         with suppress(OSError):
             click.echo("\n".join(FORMATS[cls.settings.log_format].announcement(url)))
 
-    def patch(self) -> None:
-        """Patch nothing: the logs are written by threads, and no greenlet blocks."""
-
     def load_wsgi(self) -> None:
         """Leave the application to the service, which makes it together with its server."""
 
     def init_signals(self) -> None:
-        """Until it serves, a worker has nothing to do at its end."""
+        """Use default signal handlers until the worker serves."""
         for number in self.SIGNALS:
             ignored = number == signal.SIGUSR1
             signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         _hear_signals()
 
+    def init_process(self) -> None:
+        """Serve; leave the reason to the master, which logs it, when the worker cannot start."""
+        try:
+            gevent.reinit()  # the hub, if there is one, is the master's
+            super().init_process()
+        except Exception as error:
+            if self.has_served:
+                raise
+            self.log.debug("the worker could not start", exc_info=True)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            data = reason.encode(errors="backslashreplace")
+            self._report[1:] = data[: _REPORT - 1].ljust(_REPORT - 1, b"\0")
+
     def run(self) -> None:
         """Serve until a signal, or until gunicorn is gone."""
-        with service(self.settings, self.sockets[0].sock, self.certificate) as (server, _):
-            stop = self._listen_to_signals(server)
+        listener = self.sockets[0].sock
+        with (
+            build_service(self.settings, listener, self.certificate) as (server, _),
+            stop_on_signals(
+                stop=(signal.SIGTERM, signal.SIGQUIT),
+                stop_or_quit=(signal.SIGINT,),
+                reload=(signal.SIGHUP, signal.SIGUSR1),
+                on_reload=server.reload_certificate,
+            ) as stop,
+        ):
             heart = gevent.spawn(self._beat, stop)
             server.start()
+            self._report[0] = 1
             stop.wait()
             server.stop(self.settings.shutdown_timeout)
             heart.kill()
-
-    def _listen_to_signals(self, server: HTTPServer) -> Event:
-        """The event that is set when the worker should stop."""
-        stop, interrupted = Event(), Event()
-
-        def interrupt() -> None:
-            if interrupted.is_set():
-                os._exit(128 + signal.SIGINT)
-            interrupted.set()
-            stop.set()
-
-        for number in (signal.SIGTERM, signal.SIGQUIT):
-            gevent.signal_handler(number, stop.set)
-        for number in (signal.SIGHUP, signal.SIGUSR1):
-            gevent.signal_handler(number, server.reload_certificate)
-        gevent.signal_handler(signal.SIGINT, interrupt)
-        return stop
 
     def _beat(self, stop: Event) -> NoReturn:
         """Give signs of life, also while the worker stops."""
