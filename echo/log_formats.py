@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from time import time
 from typing import Any, Final, TextIO
 
@@ -17,7 +18,8 @@ from echo.logs import (
     SilentMessageLog,
     text_dropped_line,
 )
-from echo.net.events import Entry, LogWriter, TextWriter
+from echo.net.events import Answer
+from echo.net.registry import ConnectionRecord
 from echo.protocol.rfc6455 import Opcode
 
 #: Makes the object: when, what, in which process, then the entry's own fields. All that is not
@@ -34,6 +36,19 @@ _FORMATTER: Final = JsonFormatter(
 URL = Callable[[str], str]
 
 
+@dataclass
+class _Entry:
+    event: str
+    text: str
+    fields: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.text
+
+    def as_json(self) -> dict[str, Any]:
+        return self.fields
+
+
 class Logs:
     """The logs of a process.
 
@@ -44,8 +59,8 @@ class Logs:
     """
 
     messages: MessageLog
-    entries: LogWriter
-    faults: TextWriter
+    entries: "LineLog | _JSONEntryLog"
+    faults: "ErrorLog | _JSONErrorLog"
 
     def __init__(
         self,
@@ -58,6 +73,30 @@ class Logs:
         """``shared``: with the logs of other processes, see LogQueue."""
         self._output = LogQueue(output, dropped_line, shared=shared)
         self._errors = LogQueue(errors, dropped_line, shared=shared)
+
+    def closed(self, record: ConnectionRecord) -> None:
+        self.entries.write(_Entry("closed", str(record), record.as_json()))
+
+    def answered(self, answer: Answer) -> None:
+        event = "refused" if answer.status >= "400" else "answered"
+        text = f'{answer.peer} "{answer.request}" {answer.status} {answer.reason}'.rstrip()
+        status = int(answer.status) if answer.status.isdigit() else None
+        fields = {
+            "peer": answer.peer,
+            "request": answer.request,
+            "status": status,
+            "reason": answer.reason,
+        }
+        self.entries.write(_Entry(event, text, fields))
+
+    def tls_failed(self, peer: str, reason: str) -> None:
+        self.notice(f"{peer} TLS: {reason}")
+
+    def notice(self, text: str) -> None:
+        self.entries.write(_Entry("notice", text, {"text": text}))
+
+    def fault(self, text: str) -> None:
+        self.faults.write(text)
 
     @staticmethod
     def announcement(url: URL) -> list[str]:
@@ -136,7 +175,7 @@ class _JSONEntryLog:
     def __init__(self, queue: LogQueue) -> None:
         self._put = queue.put
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: _Entry) -> None:
         self._put(_entry_line, time(), entry)
 
 
@@ -170,7 +209,7 @@ def _line(at: float, event: str, fields: Mapping[str, Any]) -> str:
     return _FORMATTER.format(record)
 
 
-def _entry_line(at: float, entry: Entry) -> str:
+def _entry_line(at: float, entry: _Entry) -> str:
     return _line(at, entry.event, entry.as_json())
 
 

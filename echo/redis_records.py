@@ -6,6 +6,7 @@ so this file is imported only where there is a Redis.
 """
 
 import json
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic
@@ -17,8 +18,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from echo.net.connection import Connection
 from echo.net.registry import ConnectionRecord
-from echo.net.events import LogWriter, Notice
 from echo.records import LocalRecords, RecordsUnavailable
 
 #: What the names of the records in Redis begin with; their ids follow.
@@ -57,19 +58,25 @@ class RedisRecords(LocalRecords):
 
     unknown = "No process knows a connection of that id, or it was forgotten."
 
-    def __init__(self, url: str, log: LogWriter) -> None:
+    def __init__(self, url: str, notice: Callable[[str], object]) -> None:
         """Nothing is asked of Redis before there is something to write or to find.
 
         Raises ValueError when ``url`` is not one of Redis. ``log`` gets a line a minute at most.
         """
         self.dropped = 0
         self._redis = _client(url)
-        self._log = log
+        self._notice = notice
         self._reported = (0, -_SILENCE)
         self._queue: SimpleQueue[ConnectionRecord | None] = SimpleQueue()
         self._closing = Event()
         self._thread = Thread(target=self._run, name="records", daemon=True)
         self._thread.start()
+
+    def opened(self, connection: Connection) -> None:
+        self.put(ConnectionRecord.of(connection))
+
+    def closed(self, record: ConnectionRecord) -> None:
+        self.put(record)
 
     def put(self, record: ConnectionRecord) -> None:
         """Queue a record, or drop and count it when the queue is full."""
@@ -140,7 +147,7 @@ class RedisRecords(LocalRecords):
             self._reported = (self.dropped, now)
             count = self.dropped - reported
             text = f"records of connections dropped, as Redis took none: {count}{reason}"
-            self._log.write(Notice(text))
+            self._notice(text)
 
 
 def check_redis_url(url: str) -> None:

@@ -19,8 +19,8 @@ from echo.metrics import Metrics
 from echo.net.certificate import Certificate
 from echo.net.counters import Counters
 from echo.net.events import Events
-from echo.net.server import HTTPServer
 from echo.net.registry import Registry
+from echo.net.server import HTTPServer
 from echo.settings import Settings
 
 #: Bytes of a block by whose size glibc's malloc raises its thresholds when it is freed.

@@ -194,7 +194,9 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             self.channel.handshake(deadline, self.server.turns.take)
         except TimeoutError:
             seconds = self.server.limits.head_timeout
-            self.server.events.tls_failed(self.peer, f"the handshake was not finished within {seconds:g} s")
+            self.server.events.tls_failed(
+                self.peer, f"the handshake was not finished within {seconds:g} s"
+            )
             raise
 
     def _read_head(self, deadline: float | None) -> RequestHead | None:

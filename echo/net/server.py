@@ -16,6 +16,7 @@ from echo.net.certificate import Certificate
 from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.counters import Counters
+from echo.net.events import Events
 from echo.net.http import HTTPHandler
 from echo.net.keepalive import Keepalive
 from echo.net.limits import Limits
@@ -23,7 +24,6 @@ from echo.net.registry import Registry
 from echo.net.tls_channel import TLSChannel
 from echo.net.turns import Turns
 from echo.net.upgrade import UpgradeHandler
-from echo.net.events import Events
 from echo.protocol.budget import ReceiveBudget
 from echo.protocol.errors import TooManyConnections
 

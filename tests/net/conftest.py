@@ -20,9 +20,10 @@ from greenlet import greenlet
 
 from echo.net.channel import Channel
 from echo.net.connection import Connection
+from echo.net.events import Events
 from echo.net.http import Exchange
-from echo.net.server import HTTPServer
 from echo.net.limits import Limits
+from echo.net.server import HTTPServer
 from echo.net.upgrade import upgrade
 from echo.protocol.budget import ReceiveBudget
 from echo.protocol.errors import ConnectionLost, HandshakeError
@@ -265,8 +266,23 @@ class Log(list):
         super().__init__()
         self._news = Event()
 
-    def write(self, entry):
-        self.append(str(entry))
+    def closed(self, record):
+        self._add(str(record))
+
+    def answered(self, answer):
+        line = f'{answer.peer} "{answer.request}" {answer.status} {answer.reason}'
+        self._add(line.rstrip())
+
+    def tls_failed(self, peer, reason):
+        self._add(f"{peer} TLS: {reason}")
+
+    def notice(self, text):
+        self._add(text)
+
+    fault = notice
+
+    def _add(self, line):
+        self.append(line)
         self._news.set()
 
     def wait(self, count):
@@ -308,7 +324,7 @@ class Service:
 
     def __init__(self, app, host, limits):
         self.log = Log()
-        self.server = HTTPServer((host, 0), app, self.log, limits=limits)
+        self.server = HTTPServer((host, 0), app, Events.to(self.log), limits=limits)
         self.peers = []
 
     def connect(self):

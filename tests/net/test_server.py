@@ -6,6 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from echo.net.events import Events
 from echo.net.server import HTTPServer
 from echo.protocol.rfc6455 import Opcode
 
@@ -50,7 +51,7 @@ def test_each_server_has_a_port_of_its_own(service):
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # gevent drops the second socket
 def test_a_port_in_use_is_an_error_and_its_user_goes_on(service):
     one = service()
-    second = HTTPServer(("127.0.0.1", one.server.server_port), hello, one.log)
+    second = HTTPServer(("127.0.0.1", one.server.server_port), hello, Events.to(one.log))
     with pytest.raises(OSError, match="Address already in use") as refused:
         second.start()
     assert refused.value.errno == errno.EADDRINUSE
@@ -157,7 +158,7 @@ def test_a_stopped_server_takes_no_connection(service):
     one.server.stop()
     with pytest.raises(ConnectionRefusedError):
         one.connect()
-    again = HTTPServer(("127.0.0.1", port), hello, one.log)
+    again = HTTPServer(("127.0.0.1", port), hello, Events.to(one.log))
     again.start()
     assert again.url("http") == f"http://127.0.0.1:{port}"
     again.stop()
