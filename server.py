@@ -16,7 +16,7 @@ from echo.app import create_app
 from echo.logs import SilentMessageLog
 from echo.service import build_service
 from echo.settings import Settings, add_options
-from echo.signals import stop_on_signals
+from echo.signals import RELOAD, stop_on_signals
 
 
 @add_options
@@ -36,7 +36,8 @@ def command(context: click.Context, /, **_: object) -> None:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; a second one ends the process at once.
 
-    With TLS, SIGHUP reads the certificate again. Raises click.ClickException when it cannot listen.
+    SIGHUP reads the certificate again; a terminal that goes away stops the server. Raises
+    click.ClickException when it cannot listen.
     """
     certificate = settings.certificate()
     with build_service(settings, (settings.host, settings.port), certificate) as (server, logs):
@@ -46,8 +47,9 @@ def serve(settings: Settings) -> None:
             raise settings.cannot_listen(error) from error
         with stop_on_signals(
             stop_or_quit=(Signals.SIGINT, Signals.SIGTERM),
-            reload=() if certificate is None else (Signals.SIGHUP,),
+            reload=RELOAD,
             on_reload=server.reload_certificate,
+            in_terminal=True,
         ) as stop:
             logs.started(server.url)
             stop.wait()
@@ -56,6 +58,11 @@ def serve(settings: Settings) -> None:
 
 def _serve_by_workers(settings: Settings) -> NoReturn:
     """Become gunicorn, which finds its own settings in gunicorn.conf.py and these around it."""
+    if not hasattr(os, "fork"):
+        raise click.UsageError(
+            "'--workers' (env var: 'WEB_CONCURRENCY') needs gunicorn, which does not run on this "
+            "system. Use 0 for this process alone."
+        )
     settings.certificate()  # to complain here of one that does not serve
     environment = os.environ | settings.as_environment()
     os.chdir(Path(__file__).resolve().parent)

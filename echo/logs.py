@@ -5,7 +5,6 @@ is slow or stuck the queue fills and further lines are dropped, counted, and the
 once the output flows again; whoever logs goes on undisturbed.
 """
 
-import fcntl
 import os
 import re
 import select
@@ -18,6 +17,11 @@ from typing import Final, TextIO
 
 from echo.protocol.messages import TEXT
 from echo.protocol.rfc6455 import Opcode
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where there are no workers to share an output with
+    fcntl = None  # type: ignore[assignment]
 
 #: Entries that may wait to be written; what comes while so many wait is dropped.
 QUEUE_ENTRIES: Final = 20_000
@@ -148,7 +152,7 @@ class LogQueue:
             self._reported = dropped
         if lines:
             data = _one_each(lines).encode(self._encoding, "backslashreplace")
-            (self._write_alone if self._shared else self._write_all)(data)
+            (self._write_alone if self._shared and fcntl else self._write_all)(data)
 
     def _write_alone(self, data: bytes) -> None:
         """As _write_all, while no other process does: a full pipe takes a line in pieces."""

@@ -42,12 +42,21 @@ _SECONDS_OR_OFF: Final = Seconds(0, _DAY)
 
 
 def _option(
-    default: Any, flag: str, environment: str, parameter: Any, text: str, *, repeat: bool = False
+    default: Any,
+    flag: str,
+    environment: str | tuple[str, ...],
+    parameter: Any,
+    text: str,
+    *,
+    repeat: bool = False,
 ) -> Any:
-    """A field of Settings and the option that sets it."""
+    """A field of Settings and the option that sets it.
+
+    ``environment``: the variables that set it, the first one that is set counts.
+    """
     metadata = {
         "flag": flag,
-        "environment": environment,
+        "environment": (environment,) if isinstance(environment, str) else environment,
         "type": parameter,
         "help": text,
         "repeat": repeat,
@@ -62,12 +71,16 @@ class Settings:
     host: str = _option(
         "127.0.0.1",
         "--host",
-        "HOST",
+        "ECHO_HOST",
         HostParameter(),
-        "Address to listen on; 0.0.0.0 by default where PORT is set in the environment.",
+        "Address to listen on. By default HOST where a platform sets PORT, else 0.0.0.0 there.",
     )
     port: int = _option(
-        8000, "--port", "PORT", click.IntRange(0, 65535), "TCP port to listen on; 0 for any free."
+        8000,
+        "--port",
+        ("ECHO_PORT", "PORT"),
+        click.IntRange(0, 65535),
+        "TCP port to listen on; 0 picks a free one.",
     )
     workers: int = _option(
         0,
@@ -250,10 +263,11 @@ class Settings:
     def from_context(cls, context: click.Context) -> Self:
         """The settings that a parsed command line and the environment say."""
         values = dict(context.params)
-        # Hosting platforms set PORT and expect to reach the service from outside.
         default_host = context.get_parameter_source("host") == ParameterSource.DEFAULT
+        # Hosting platforms set PORT, some of them HOST too, and expect to reach the service from
+        # outside. HOST alone is something else: conda and tcsh keep the machine's name in it.
         if default_host and os.environ.get("PORT"):
-            values["host"] = "0.0.0.0"  # noqa: S104
+            values["host"] = os.environ.get("HOST") or "0.0.0.0"  # noqa: S104
         return cls(**values)
 
     @classmethod
@@ -265,7 +279,8 @@ class Settings:
     def as_environment(self) -> dict[str, str]:
         """The environment that says the same; what is None or empty is left out."""
         values = {
-            setting.metadata["environment"]: getattr(self, setting.name) for setting in fields(self)
+            setting.metadata["environment"][0]: getattr(self, setting.name)
+            for setting in fields(self)
         }
         return {
             name: " ".join(value) if isinstance(value, tuple) else str(value)
@@ -292,10 +307,10 @@ class Settings:
         reason = error.strerror or str(error)
         if isinstance(error, gaierror) or error.errno == errno.EADDRNOTAVAIL:
             return click.BadParameter(
-                f"{self.host!r}: {reason}", param_hint="'--host' (env var: 'HOST')"
+                f"{self.host!r}: {reason}", param_hint="'--host' (env var: 'ECHO_HOST')"
             )
         return click.ClickException(
-            f"cannot listen on '--port' (env var: 'PORT') {self.port}: {reason}"
+            f"cannot listen on '--port' (env vars: 'ECHO_PORT', 'PORT') {self.port}: {reason}"
         )
 
     def handshake_policy(self) -> HandshakePolicy:
@@ -339,7 +354,7 @@ def _click_option(setting: Field[Any]) -> click.Option:
     return click.Option(
         [metadata["flag"], setting.name],
         default=setting.default,
-        envvar=metadata["environment"],
+        envvar=list(metadata["environment"]),
         type=metadata["type"],
         is_flag=metadata["type"] is bool,
         multiple=metadata["repeat"],

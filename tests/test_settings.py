@@ -19,6 +19,7 @@ DEFAULTS = Settings(
     max_message_size=16_777_216,
     max_connections=10_000,
     receive_budget=268_435_456,
+    message_timeout=600.0,
     head_timeout=10.0,
     keep_alive_timeout=100.0,
     ping_interval=20.0,
@@ -41,14 +42,15 @@ DEFAULTS = Settings(
 
 #: Field, flag, environment name, a value as text, and what it becomes.
 OPTIONS = [
-    ("host", "--host", "HOST", "::1", "::1"),
-    ("port", "--port", "PORT", "8080", 8080),
+    ("host", "--host", "ECHO_HOST", "::1", "::1"),
+    ("port", "--port", "ECHO_PORT", "8080", 8080),
     ("workers", "--workers", "WEB_CONCURRENCY", "4", 4),
     ("certfile", "--certfile", "ECHO_CERTFILE", __file__, __file__),
     ("keyfile", "--keyfile", "ECHO_KEYFILE", __file__, __file__),
     ("max_message_size", "--max-message-size", "ECHO_MAX_MESSAGE_SIZE", "1024", 1024),
     ("max_connections", "--max-connections", "ECHO_MAX_CONNECTIONS", "7", 7),
     ("receive_budget", "--receive-budget", "ECHO_RECEIVE_BUDGET", "4096", 4096),
+    ("message_timeout", "--message-timeout", "ECHO_MESSAGE_TIMEOUT", "5.5", 5.5),
     ("head_timeout", "--head-timeout", "ECHO_HEAD_TIMEOUT", "0.5", 0.5),
     ("keep_alive_timeout", "--keep-alive-timeout", "ECHO_KEEP_ALIVE_TIMEOUT", "3", 3.0),
     ("ping_interval", "--ping-interval", "ECHO_PING_INTERVAL", "0", 0.0),
@@ -186,7 +188,7 @@ def test_defaults():
 
 def test_every_field_is_an_option_and_in_the_table():
     assert [field.name for field in fields(Settings)] == [name for name, *_ in OPTIONS]
-    assert [(option.name, option.opts, option.envvar) for option in options()] == [
+    assert [(option.name, option.opts, option.envvar[0]) for option in options()] == [
         (name, [flag], variable) for name, flag, variable, _, _ in OPTIONS
     ]
 
@@ -200,10 +202,7 @@ def test_option_sets_its_field(name, flag, variable, text, value):
 @pytest.mark.parametrize(("name", "flag", "variable", "text", "value"), OPTIONS)
 def test_environment_sets_its_field(environment, name, flag, variable, text, value):
     environment.setenv(variable, text)
-    expected = replace(DEFAULTS, **{name: value})
-    if name == "port":
-        expected = replace(expected, host="0.0.0.0")
-    assert parse() == Settings.from_environment() == expected
+    assert parse() == Settings.from_environment() == replace(DEFAULTS, **{name: value})
 
 
 @pytest.mark.parametrize("stale", ["7", " no good / "])
@@ -275,6 +274,8 @@ def test_port_has_bounds(environment, port):
     assert parse("--port", str(port)).port == port
     environment.setenv("PORT", str(port))
     assert parse().port == port
+    environment.setenv("ECHO_PORT", "81")
+    assert parse().port == 81
 
 
 @pytest.mark.parametrize("size", [1, 125, 126, 127, 65535, 65536, 65537, 2**63 - 1])
@@ -299,7 +300,11 @@ def test_max_message_size_has_bounds(size):
         ({"PORT": "80"}, ["--host", "::1"], "::1"),
         ({"PORT": "80"}, ["--host", "127.0.0.1"], "127.0.0.1"),
         ({"PORT": "80", "HOST": "::1"}, ["--host", "localhost"], "localhost"),
-        ({"HOST": "::1"}, [], "::1"),
+        ({"HOST": "::1"}, [], "127.0.0.1"),
+        ({"HOST": "x86_64-conda-linux-gnu"}, ["--port", "80"], "127.0.0.1"),
+        ({"HOST": "::1", "ECHO_PORT": "80"}, [], "127.0.0.1"),
+        ({"ECHO_HOST": "::1"}, [], "::1"),
+        ({"ECHO_HOST": "::1", "HOST": "127.0.0.2", "PORT": "80"}, [], "::1"),
     ],
 )
 def test_default_host_is_local_unless_a_platform_sets_port(environment, variables, arguments, host):
@@ -422,7 +427,7 @@ def test_help_shows_option_and_variable(name, flag, variable, text, value):
         "1<=x<=9223372036854775807",
         "--subprotocol NAME",
         "--allow-origin ORIGIN",
-        "0.0.0.0 by default where PORT is set",
+        "By default HOST where a platform sets PORT, else 0.0.0.0 there",
     ],
 )
 def test_help_shows_defaults_units_and_bounds(shown):

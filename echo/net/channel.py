@@ -4,11 +4,11 @@ A Channel belongs to the greenlet that made it. That greenlet waits here and now
 in the hub, and a watcher on the socket or a timer switches back to it.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EBADF, ECONNABORTED
-from select import POLLIN, poll
-from socket import AF_INET, AF_INET6, IPPROTO_TCP, SHUT_WR, TCP_NODELAY, socket
+from socket import AF_INET, AF_INET6, IPPROTO_TCP, MSG_PEEK, SHUT_WR, TCP_NODELAY, socket
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -21,9 +21,9 @@ from echo.protocol.budget import BudgetShare
 #: Bytes that one receive takes at most.
 RECEIVE_SIZE: Final = 256 * 1024
 
-#: Bytes from which the last piece is handed to the socket by itself: below, copying it behind the
-#: others is cheaper than handing over two.
-_JOIN_SIZE: Final = 16 * 1024
+#: Above this size (bytes) the last piece is sent with sendmsg(); joining smaller ones is cheaper,
+#: and on Windows, which has no sendmsg(), all are joined.
+_JOIN_SIZE: Final = 16 * 1024 if hasattr(socket, "sendmsg") else sys.maxsize
 
 #: libev's names for the two events of a socket.
 _READ: Final = 1
@@ -31,6 +31,10 @@ _WRITE: Final = 2
 
 #: The hub's own ``switch`` first checks that it is not called from the hub, which here it never is.
 _switch_to: Final = greenlet.switch
+
+
+class NothingReceived(TimeoutError):
+    """Not one byte came in time."""
 
 
 class Interrupted(Exception):
@@ -119,11 +123,13 @@ class Channel:
 
         May be called by any greenlet.
         """
-        if self._sock.fileno() < 0:
+        try:
+            self._sock.recv(1, MSG_PEEK)
+        except BlockingIOError:
             return False
-        waiting = poll()
-        waiting.register(self._sock, POLLIN)
-        return bool(waiting.poll(0))
+        except OSError:
+            return self._sock.fileno() >= 0
+        return True
 
     def send(
         self,

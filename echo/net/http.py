@@ -20,7 +20,7 @@ from gevent import socket as gevent_socket
 from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
 
-from echo.net.channel import Interrupted
+from echo.net.channel import Interrupted, NothingReceived
 from echo.net.events import Answer
 from echo.protocol.errors import RequestError, RequestTimeout
 from echo.protocol.http_head import HeadParser, RequestHead
@@ -48,6 +48,11 @@ Environ = dict[str, Any]
 def peer_of(environ: Environ) -> str:
     """Who has sent a request, ``host:port`` or the host alone, an IPv6 host in brackets."""
     return _peer(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
+
+
+def _unmapped(host: str) -> str:
+    """An address, of an IPv4 client also where it came to an IPv6 socket (RFC 4291, 2.5.5.2)."""
+    return host.removeprefix("::ffff:") if "." in host else host
 
 
 def _peer(host: str, port: str) -> str:
@@ -111,7 +116,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     def __init__(self, sock: gevent_socket.socket, address: Any, server: Any) -> None:
         # pywsgi's own constructor opens a buffered reader, for which there is no use here.
-        self.client_address = address
+        # A unix socket's peer has no address.
+        self.client_address = (_unmapped(str(address[0])), address[1]) if address else ("", "")
         self.server = server
         self.channel = server.make_channel(sock)
         self.wsgi_input = _NO_BODY
@@ -122,7 +128,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     @property
     def peer(self) -> str:
         """The address of the socket's other end, a proxy's if there is one, as ``peer_of``."""
-        return _peer(*map(str, self.client_address[:2]))
+        return _peer(*map(str, self.client_address))
 
     def handle(self) -> None:
         """Answer requests until one of both sides has enough. Called by the server."""
@@ -192,6 +198,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         """Do the TLS handshake, where there is one, until ``deadline``. Raises as the channel."""
         try:
             self.channel.handshake(deadline, self.server.turns.take)
+        except NothingReceived:
+            raise
         except TimeoutError:
             seconds = self.server.limits.head_timeout
             self.server.events.tls_failed(
@@ -218,7 +226,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
                 left = max(0.0, deadline - monotonic())
                 size = self.channel.receive(left, limit=_RECEIVE_SIZE)
             except TimeoutError:
-                if idle:
+                # Browsers connect in advance, and may have nothing to ask.
+                if idle or not self._parser.started:
                     return None
                 reason = f"the request did not come within {head_timeout:g} s"
                 raise RequestTimeout(reason) from None
@@ -262,7 +271,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             PATH_INFO=unquote_to_bytes(path).decode("latin-1"),
             QUERY_STRING=query,
             SERVER_PROTOCOL=self.request_version,
-            REMOTE_ADDR=str(self.client_address[0]),
+            REMOTE_ADDR=self.client_address[0],
             REMOTE_PORT=str(self.client_address[1]),
         )
         environ["wsgi.input"] = self.wsgi_input

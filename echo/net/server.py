@@ -1,7 +1,6 @@
 """gevent's pywsgi server, made strict: capacity, descriptors, stopping."""
 
 import errno
-import resource
 from socket import socket
 from time import monotonic
 from typing import Any, Final, NoReturn, TextIO, cast
@@ -16,6 +15,7 @@ from echo.net.certificate import Certificate
 from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.counters import Counters
+from echo.net.descriptors import descriptor_limit
 from echo.net.events import Events
 from echo.net.http import HTTPHandler
 from echo.net.keepalive import Keepalive
@@ -53,13 +53,6 @@ _NO_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 
 # A greenlet that remembers who spawned it, and where, is a third larger and slower to make.
 gevent.config.track_greenlet_tree = False
-
-
-def raise_descriptor_limit() -> int:
-    """Let the process open as many files as it may; returns how many."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def local_url(scheme: str, host: str, port: int | str, *, tls: bool) -> str:
@@ -137,9 +130,9 @@ class HTTPServer(WSGIServer):
         )
         self.budget = ReceiveBudget(self.limits.receive_budget)
         self.turns = Turns()
-        self._descriptors = raise_descriptor_limit()
-        room = self._descriptors - _SPARE_DESCRIPTORS
-        self.capacity = max(1, min(self.limits.max_connections, room))
+        wanted = self.limits.max_connections + _SPARE_DESCRIPTORS
+        self._descriptors = descriptor_limit(wanted)
+        self.capacity = max(1, min(wanted, self._descriptors) - _SPARE_DESCRIPTORS)
         self._clients: set[UpgradeHandler] = set()
         self._refusing = 0
         self._starved = -_STARVING_SILENCE
@@ -169,6 +162,7 @@ class HTTPServer(WSGIServer):
     def reload_certificate(self) -> None:
         """Read the certificate anew, for connections to come; a bad one is not taken."""
         if self._certificate is None:
+            self.events.notice("nothing to read again: this server has no certificate")
             return
         try:
             new = self._certificate.refresh()

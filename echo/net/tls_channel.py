@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 
 from gevent import socket as gevent_socket
 
-from echo.net.channel import RECEIVE_SIZE, Channel
+from echo.net.channel import RECEIVE_SIZE, Channel, NothingReceived
 from echo.protocol.budget import BudgetShare
 from echo.protocol.errors import PlainHTTP
 
@@ -52,15 +52,23 @@ class TLSChannel(Channel):
 
         ``deadline``: by the monotonic clock; what the peer sends does not put it off. ``turn`` is
         called before each step, which can be as much work as a request, and may block. Raises
-        OSError, TimeoutError and ssl.SSLError among them, PlainHTTP, and Interrupted.
+        OSError, TimeoutError, NothingReceived and ssl.SSLError among them, PlainHTTP, and
+        Interrupted.
         """
         tls = self._tls
+        begun = False
         while tls is not None:
             try:
                 tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._send_own()
-                arrived = super().receive(max(0.0, deadline - monotonic()), limit=_RECORD)
+                try:
+                    arrived = super().receive(max(0.0, deadline - monotonic()), limit=_RECORD)
+                except TimeoutError as error:
+                    if begun:
+                        raise
+                    raise NothingReceived(str(error)) from None
+                begun = True
                 if not arrived:
                     raise ConnectionResetError(
                         ECONNRESET, "end of stream in the TLS handshake"

@@ -56,7 +56,7 @@ def test_a_port_without_permission():
     assert code == 1
     assert "--port" in line
     assert "ermission denied" in line
-    environment = {"HOST": "127.0.0.1", "PORT": "1"}
+    environment = {"ECHO_HOST": "127.0.0.1", "PORT": "1"}
     assert refusal(environment=environment, wrapper=wrapper) == (code, line)
 
 
@@ -99,7 +99,7 @@ def test_a_bad_value_of_an_option(option, value):
 @pytest.mark.parametrize(
     ("name", "value", "option"),
     [
-        ("HOST", "192.0.2.1", "--host"),
+        ("ECHO_HOST", "192.0.2.1", "--host"),
         ("PORT", "65536", "--port"),
         ("PORT", "http", "--port"),
         ("ECHO_MAX_MESSAGE_SIZE", "0", "--max-message-size"),

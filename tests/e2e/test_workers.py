@@ -302,7 +302,10 @@ def test_what_the_worker_cannot_do_is_refused(authority, tmp_path, arguments, re
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--port", "TAKEN"], "'--port' (env var: 'PORT') TAKEN: Address already in use"),
+        (
+            ["--port", "TAKEN"],
+            "'--port' (env vars: 'ECHO_PORT', 'PORT') TAKEN: Address already in use",
+        ),
         (["--port", "0", "--host", "192.0.2.1"], "'--host'"),
         (["--port", "0", "--host", "a..b"], "'--host'"),
     ],
