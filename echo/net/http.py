@@ -33,7 +33,7 @@ LINGER: Final = 2.0
 
 #: Requests of a connection in a row of which none waited for the answer to the one before; the last
 #: one is answered with ``Connection: close``.
-MAX_PIPELINED: Final = 100
+MAX_PIPELINED: Final = 1_000
 
 #: Bytes that are received at a time: a connection keeps what it has not come to, and one that does
 #: not read its answers comes to nothing.
@@ -223,8 +223,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             deadline = monotonic() + (limits.keep_alive_timeout if idle else head_timeout)
         while head is None:
             try:
-                left = max(0.0, deadline - monotonic())
-                size = self.channel.receive(left, limit=_RECEIVE_SIZE)
+                size = self._receive(max(0.0, deadline - monotonic()))
             except TimeoutError:
                 # Browsers connect in advance, and may have nothing to ask.
                 if idle or not self._parser.started:
@@ -238,6 +237,16 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
                 deadline = monotonic() + head_timeout
             head = self._parser.feed(self.channel.buffer[:size])
         return head
+
+    def _receive(self, timeout: float) -> int:
+        """As Channel.receive. When the server stops, what has come by then is still taken."""
+        try:
+            return self.channel.receive(timeout, limit=_RECEIVE_SIZE)
+        except Interrupted:
+            if not self.channel.has_input():
+                raise
+            self.channel.interrupt()
+            return self.channel.receive(timeout, limit=_RECEIVE_SIZE, interruptible=False)
 
     def _take_request(self, deadline: float | None = None) -> bool:
         """Wait for a request and make it the one to answer; False when none came. As _read_head."""
