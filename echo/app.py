@@ -18,10 +18,14 @@ from echo.net.http_handler import REFUSAL, REFUSAL_CLASS
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
+from echo.protocol.excerpts import excerpt
 from echo.records import LocalRecords
 from echo.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
+
+#: Characters of the page's URL in a reason: the Host in it may be a whole header field.
+_URL_EXCERPT: Final = 300
 
 #: The page needs its own script, style and pictures and its own WebSocket, and nothing else.
 _SECURITY_HEADERS: Final = {
@@ -119,7 +123,7 @@ def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
     reason = str(error)
     request.environ[REFUSAL_CLASS] = type(error).__name__
     if isinstance(error, UpgradeRequired):
-        page = url_for("ws.echo_display", _external=True)
+        page = excerpt(url_for("ws.echo_display", _external=True), _URL_EXCERPT)
         reason = f"{reason} To try it in a browser, open {page}"
     response = _plain_text(error.status, reason)
     response.headers.extend(error.headers)

@@ -21,6 +21,7 @@ from geventwebsocket.handler import WebSocketHandler
 from echo.net.channel import Interrupted, receive_buffer
 from echo.net.watcher import Answer, Notice
 from echo.protocol.errors import RequestError, RequestTimeout
+from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.protocol.http_head import HeadParser, RequestHead
 
 #: Where a view may leave, in a request's environ, why it refused: for the access log.
@@ -121,8 +122,9 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     def log_refusal(self, error: RequestError) -> None:
         """One line for a request that is refused before it is one, or a connection."""
-        line = self._parser.line
-        self.server.log.write(Answer(self.peer, line, error.status[:3], str(error)))
+        line = excerpt(self._parser.line, ENTRY_EXCERPT)
+        reason = excerpt(str(error), ENTRY_EXCERPT)
+        self.server.log.write(Answer(self.peer, line, error.status[:3], reason))
         self.server.watcher.refused(type(error).__name__)
 
     def _read_head(self, idle_timeout: float | None) -> RequestHead | None:
@@ -211,7 +213,10 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         status = (self._orig_status or "-").split()[0]
         environ = self.environ or {}
         peer = peer_of(environ) if environ else self.peer
-        answer = Answer(peer, self.requestline, status, environ.get(REFUSAL, ""))
+        reason = environ.get(REFUSAL, "")
+        answer = Answer(
+            peer, excerpt(self.requestline, ENTRY_EXCERPT), status, excerpt(reason, ENTRY_EXCERPT)
+        )
         self.server.log.write(answer)
         if answer.event == "refused":
             self.server.watcher.refused(environ.get(REFUSAL_CLASS, status))

@@ -19,6 +19,10 @@ REMEMBERED: Final = 1_000
 #: An id that a client may choose: as long as one that cannot be guessed, and safe in a URL.
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
 
+#: A close reason stands in parentheses: one of its own would end it, and a backslash pass for an
+#: escape.
+_ESCAPED: Final = str.maketrans({character: f"\\{character}" for character in "\\()"})
+
 #: Random bytes of an id that the server makes; in base64 they are 22 characters.
 _ID_BYTES: Final = 16
 
@@ -63,7 +67,7 @@ class ConnectionRecord:
 
     def __str__(self) -> str:
         """The line of the log for its end."""
-        reason = f" ({self.reason})" if self.reason else ""
+        reason = f" ({self.reason.translate(_ESCAPED)})" if self.reason else ""
         return (
             f"{self.peer} closed: {self.code}{reason}, ended by the {self.ended_by}, "
             f"after {self.duration_ms / 1000:.3f} s, "

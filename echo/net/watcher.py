@@ -40,7 +40,9 @@ class Answer:
         return "refused" if self.status >= "400" else "answered"
 
     def __str__(self) -> str:
-        return f'{self.peer} "{self.request}" {self.status} {self.reason}'.rstrip()
+        # A quote would end the quoted part, and a backslash pass for an escape.
+        request = self.request.replace("\\", r"\\").replace('"', r"\"")
+        return f'{self.peer} "{request}" {self.status} {self.reason}'.rstrip()
 
     def as_json(self) -> dict[str, Any]:
         """The fields, the status as a number or None."""
