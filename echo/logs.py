@@ -13,8 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import groupby
 from threading import Event, Thread
 from typing import Final, TextIO
+from unicodedata import category
 
 from echo.protocol.messages import TEXT
 from echo.protocol.rfc6455 import Opcode
@@ -32,22 +34,66 @@ HEX_BYTES: Final = 32
 #: cost the service more than the line.
 _GATHER: Final = 0.02
 
-#: C0 and C1 controls and DEL, line and paragraph separators, surrogates, and the characters that
-#: change the direction of text: what could break a line, command a terminal or disguise a text.
+#: What could break a line, command a terminal or disguise a text.
 _UNSAFE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    "["
+    # Controls, line and paragraph separators, surrogates.
+    "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+    # Format characters (Cf): zero-width ones, those that set the direction of text, tags.
+    "\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufeff\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    # Others that are not seen (Default_Ignorable_Code_Point): fillers, variation selectors.
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0"
+    "]+"
 )
 
+#: The blocks with all that is unsafe though it is printable: combining marks, and what is not seen.
+_SUSPECT: Final = (
+    "[\u0300-\u036f\u0483-\u0489\u0591-\u1cff\u1dc0-\u1dff\u20d0-\u20ff\u2cef-\u2cf1\u2d7f"
+    "\u2de0-\u2dff\u302a-\u302d\u3099\u309a\u3164\ua66f-\ua6f1\ua802-\uabff\ufb1e\ufe00-\ufe2f"
+    "\uffa0\U00010000-\U0001efff\U000e0100-\U000e01ef]"
+)
+
+#: Text without any of them needs no closer look, which costs ten times as much.
+_ANY_SUSPECT: Final = re.compile(_SUSPECT)
+
+#: Combining marks that a character may carry; more of them are drawn over the lines around.
+_MARKS: Final = 5
+
+#: Where more marks in a row may be: no mark is a letter or a digit. That the pattern begins with
+#: the set lets the search run to the next one quickly.
+_MANY_MARKS: Final = re.compile(rf"{_SUSPECT}(?<!\w)(?:{_SUSPECT}(?<!\w)){{{_MARKS},}}")
 
 #: What is left of ASCII, and what is between lines.
 _PLAIN: Final = bytes(range(ord(" "), ord("~") + 1)) + b"\n"
 
 
 def escape(text: str) -> str:
-    r"""``text`` on one line and without commands: the unsafe characters as ``\n``, ``\x1b``."""
-    if text.isprintable():
+    r"""``text`` on one line, all of it visible: unsafe characters as ``\n``, ``\x1b``, ``\u200b``.
+
+    So are combining marks after the fifth in a row.
+    """
+    if text.isprintable() and (text.isascii() or not _ANY_SUSPECT.search(text)):
         return text
-    return _UNSAFE.sub(lambda unsafe: ascii(unsafe[0])[1:-1], text)
+    return _MANY_MARKS.sub(_cut_marks, _UNSAFE.sub(_escaped, text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return ascii(match[0])[1:-1]
+
+
+def _cut_marks(match: re.Match[str]) -> str:
+    """The characters, those combining marks escaped that are too many in a row."""
+    shown = ""
+    for are_marks, characters in groupby(match[0], _is_mark):
+        row = "".join(characters)
+        shown += row[:_MARKS] + ascii(row[_MARKS:])[1:-1] if are_marks else row
+    return shown
+
+
+def _is_mark(character: str) -> bool:
+    return category(character) in {"Mn", "Me"}
 
 
 def _one_each(lines: list[str]) -> str:
