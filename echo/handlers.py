@@ -66,8 +66,8 @@ class Handlers:
         if record is None and is_id(connection_id):
             try:
                 record = self.records.find(connection_id)
-            except RecordsUnavailable as failure:
-                abort(503, f"The records of other processes cannot be had for now: {failure}.")
+            except RecordsUnavailable:
+                abort(503, "Records of other processes are unavailable now. Try again later.")
         if record is None:
             abort(404, self.records.unknown)
         response = jsonify(record.as_json())

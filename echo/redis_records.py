@@ -6,10 +6,16 @@ so this file is imported only where there is a Redis.
 """
 
 import json
+import re
+from dataclasses import fields
+from enum import EnumType
+from math import isfinite
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic
-from typing import Final
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import gevent
 from redis import Redis, RedisError
@@ -19,6 +25,7 @@ from redis.retry import Retry
 
 from echo.net.registry import ConnectionRecord
 from echo.net.watcher import LogWriter, Notice
+from echo.protocol.excerpts import excerpt
 from echo.records import LocalRecords, RecordsUnavailable
 
 #: What the names of the records in Redis begin with; their ids follow.
@@ -44,8 +51,18 @@ _LOOKUP_TIMEOUT: Final = 2.0
 #: Seconds between two lines in the log.
 _SILENCE: Final = 60.0
 
-#: What goes wrong with Redis, or with what it holds.
-_FAILURES: Final = (RedisError, OSError, ValueError, TypeError)
+#: Bytes of a record, as JSON; one that was put has less than half of it.
+_RECORD_BYTES: Final = 8 * 1024
+
+#: The types of a record's fields.
+_HINTS: Final = get_type_hints(ConnectionRecord)
+_TYPES: Final = {field.name: _HINTS[field.name] for field in fields(ConnectionRecord)}
+
+#: Characters of an error that a line of the log repeats.
+_ERROR_EXCERPT: Final = 200
+
+#: What stands behind the host in a Redis URL: the number of a database, or nothing.
+_DATABASE: Final = re.compile("/?|/[0-9]+")
 
 
 class RedisRecords(LocalRecords):
@@ -66,6 +83,7 @@ class RedisRecords(LocalRecords):
         self._redis = _client(url)
         self._log = log
         self._reported = (0, -_SILENCE)
+        self._lookup_reported = -_SILENCE
         self._queue: SimpleQueue[ConnectionRecord | None] = SimpleQueue()
         self._closing = Event()
         self._thread = Thread(target=self._run, name="records", daemon=True)
@@ -81,10 +99,14 @@ class RedisRecords(LocalRecords):
     def find(self, connection_id: str) -> ConnectionRecord | None:
         """Ask Redis, in a thread; the calling greenlet waits, two seconds at most."""
         late = RecordsUnavailable(f"no answer within {_LOOKUP_TIMEOUT:g} s")
-        with gevent.Timeout(_LOOKUP_TIMEOUT, late):
-            found = gevent.get_hub().threadpool.apply(self._get, (connection_id,))
-        if isinstance(found, RecordsUnavailable):
-            raise found
+        try:
+            with gevent.Timeout(_LOOKUP_TIMEOUT, late):
+                found = gevent.get_hub().threadpool.apply(self._get, (connection_id,))
+            if isinstance(found, RecordsUnavailable):
+                raise found
+        except RecordsUnavailable as failure:
+            self._report_lookup(failure)
+            raise
         return found
 
     def close(self, timeout: float = 2.0) -> None:
@@ -99,10 +121,12 @@ class RedisRecords(LocalRecords):
     def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:
         """Read a record, in a thread of gevent's pool, which would print what is raised."""
         try:
-            found = self._redis.get(PREFIX + connection_id)
-            return None if found is None else ConnectionRecord(**json.loads(found))
-        except _FAILURES as error:
-            return RecordsUnavailable(str(error))
+            # An absent key is an empty string here; a value may have half a gigabyte.
+            found = self._redis.getrange(PREFIX + connection_id, 0, _RECORD_BYTES)
+            return None if found in (b"", "") else _record(connection_id, found)
+        # Anybody may have written the value, and anything may answer in place of Redis.
+        except Exception as error:  # noqa: BLE001
+            return RecordsUnavailable(_text(error))
 
     def _run(self) -> None:
         """The thread: wait for records, gather some more, write them all at once."""
@@ -125,9 +149,10 @@ class RedisRecords(LocalRecords):
                 for one in batch:
                     pipeline.set(PREFIX + one.id, json.dumps(one.as_json()), ex=EXPIRY)
                 pipeline.execute()
-        except _FAILURES as error:
+        # The thread lives on, whatever answers in place of Redis.
+        except Exception as error:  # noqa: BLE001
             self.dropped += len(batch)
-            self._report(f": {error}")
+            self._report(f": {_text(error)}")
             self._closing.wait(_PAUSE)
         else:
             self._report()
@@ -142,6 +167,49 @@ class RedisRecords(LocalRecords):
             text = f"records of connections dropped, as Redis took none: {count}{reason}"
             self._log.write(Notice(text))
 
+    def _report_lookup(self, failure: RecordsUnavailable) -> None:
+        """Say why nobody can be told of a record, if it is time for it."""
+        now = monotonic()
+        if now - self._lookup_reported >= _SILENCE:
+            self._lookup_reported = now
+            self._log.write(Notice(f"cannot look up records of connections in Redis: {failure}"))
+
+
+def _record(connection_id: str, text: str | bytes) -> ConnectionRecord:
+    """The record that a value in Redis is.
+
+    Raises ValueError, TypeError or RecursionError for anything but the record of that connection.
+    """
+    if len(text) > _RECORD_BYTES:
+        raise ValueError(f"the value has more than {_RECORD_BYTES} bytes")
+    values = json.loads(text)
+    if not isinstance(values, dict) or values.keys() != _TYPES.keys():
+        raise ValueError("the value is not a record")
+    for name, hint in _TYPES.items():
+        if not _fits(values[name], hint):
+            raise ValueError(f"the value is not a record: its {name} is of another type")
+    if values["id"] != connection_id:
+        raise ValueError("the value is the record of another connection")
+    return ConnectionRecord(**values)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value from JSON has a type that a field may have."""
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return any(_fits(value, alternative) for alternative in get_args(hint))
+    if get_origin(hint) is Literal:
+        return any(type(value) is type(one) and value == one for one in get_args(hint))
+    if isinstance(hint, EnumType):
+        return value in list(hint)
+    if hint is float:
+        return type(value) is int or (type(value) is float and isfinite(value))
+    return type(value) is hint
+
+
+def _text(error: Exception) -> str:
+    """What an error says, short enough for a line of the log."""
+    return excerpt(f"{error}" or type(error).__name__, _ERROR_EXCERPT)
+
 
 def check_redis_url(url: str) -> None:
     """Raises ValueError when ``url`` is not one of Redis."""
@@ -153,6 +221,12 @@ def _client(url: str) -> Redis:
 
     Raises ValueError when ``url`` is not one of Redis.
     """
+    parts = urlsplit(url)
+    # The library takes what is no number for database 0.
+    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+        raise ValueError("the path of the URL is not the number of a database")
+    if parts.scheme == "unix" and not parts.path:
+        raise ValueError("the URL lacks the path of a socket")
     try:
         client = Redis.from_url(
             url,
