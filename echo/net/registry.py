@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from echo.net.connection import Connection
 from echo.protocol.errors import Cause
@@ -56,19 +56,6 @@ class ConnectionRecord:
     bytes_in: int
     bytes_out: int
     last_round_trip_ms: float | None
-
-    #: What the log calls the line of a connection that is over.
-    event: ClassVar[str] = "closed"
-
-    def __str__(self) -> str:
-        """The line of the log for its end."""
-        reason = f" ({self.reason})" if self.reason else ""
-        return (
-            f"{self.peer} closed: {self.code}{reason}, ended by the {self.ended_by}, "
-            f"after {self.duration_ms / 1000:.3f} s, "
-            f"in {self.messages_in} messages {self.bytes_in} bytes, "
-            f"out {self.messages_out} messages {self.bytes_out} bytes"
-        )
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
