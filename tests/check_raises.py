@@ -189,11 +189,12 @@ def main() -> None:
     options = parser.parse_args()
     data = load_data(options.data)
     if options.list:
-        print("\n".join(listing(data, options.most)))
+        sys.stdout.writelines(f"{line}\n" for line in listing(data, options.most))
     found = list(faults(data))
     if found:
         sys.exit("\n".join(found))
-    print(f"All {len(find_sites()[0])} places that raise, refuse, close or answer are executed.")
+    count = len(find_sites()[0])
+    sys.stdout.write(f"Tests execute all {count} places that raise, refuse, close or answer.\n")
 
 
 if __name__ == "__main__":

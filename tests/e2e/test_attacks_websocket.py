@@ -9,21 +9,19 @@ from socket import SHUT_WR
 import pytest
 
 from tests.e2e.crowd import Crowd
-from tests.e2e.raw_client import (
+from tests.e2e.raw_client import Frame, open_websocket, wait_for_logs
+from tests.e2e.server_process import DEADLINE, memory
+from tests.wire import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
     PONG,
     TEXT,
-    Frame,
     close_frame,
     frame,
     frame_header,
-    open_websocket,
-    wait_for_logs,
 )
-from tests.e2e.server_process import DEADLINE, memory
 
 pytestmark = pytest.mark.no_cover
 

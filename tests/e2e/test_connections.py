@@ -6,20 +6,8 @@ from threading import Thread
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    open_websocket,
-    upgrade_request,
-    wait_for_logs,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request, wait_for_logs
+from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 
 def test_two_connections_interleaved(echo_server):

@@ -6,16 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    TEXT,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import RawClient, http_request, open_websocket, upgrade_request
+from tests.wire import BINARY, TEXT, close_frame, frame
 
 JSON = ("--log-format", "json")
 

@@ -12,21 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from echo import metrics_files
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket, upgrade_request
 from tests.e2e.server_process import DEADLINE, ROOT, run_command
+from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 ON = ("--metrics", "on")
 

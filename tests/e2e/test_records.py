@@ -11,17 +11,9 @@ from redis import Redis
 
 from echo.redis_records import EXPIRY, PREFIX
 from tests.e2e.programs import RedisServer
-from tests.e2e.raw_client import (
-    CLOSE,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
 from tests.e2e.server_process import DEADLINE
+from tests.wire import CLOSE, TEXT, close_frame, frame
 
 DROPPED = "records of connections dropped, as Redis took none: "
 

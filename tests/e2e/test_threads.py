@@ -9,7 +9,7 @@ import pytest
 import websocket
 from websockets.sync.client import connect
 
-from tests.e2e.raw_client import BINARY, CLOSE, TEXT
+from tests.wire import BINARY, CLOSE, TEXT
 
 pytestmark = pytest.mark.no_cover
 

@@ -10,21 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket, upgrade_request
 from tests.e2e.server_process import DEADLINE
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 
@@ -88,7 +76,7 @@ def both_ways(sock, data, size):
 
 def assert_echoed_both_ways(server, kind, messages):
     sent = b"".join(frame(kind, message) for message in messages)
-    echoes = b"".join(frame(kind, message, key=None) for message in messages)
+    echoes = b"".join(frame(kind, message, key=b"") for message in messages)
     with open_websocket(server) as client:
         same = both_ways(client.sock, sent, len(echoes)) == echoes
         assert same

@@ -7,22 +7,22 @@ from functools import cache
 
 import pytest
 
-from tests.e2e.raw_client import (
+from tests.e2e.raw_client import Frame, open_websocket
+from tests.e2e.server_process import DEADLINE
+from tests.e2e.violations import START, VIOLATIONS
+from tests.wire import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
     PONG,
+    RSV3,
     TEXT,
-    Frame,
     close_frame,
     frame,
     frame_header,
     mask,
-    open_websocket,
 )
-from tests.e2e.server_process import DEADLINE
-from tests.e2e.violations import START, VIOLATIONS
 
 pytestmark = pytest.mark.no_cover
 
@@ -55,7 +55,7 @@ def traffic():
             sent += [frame(TEXT, text[:-5], fin=False), frame(PING, "between")]
             sent += [frame(CONTINUATION, fin=False), frame(CONTINUATION, text[-5:])]
             answered = (BINARY, binary), (PONG, text[:120]), (PONG, b"between"), (TEXT, text)
-            answers += [frame(opcode, payload, key=None) for opcode, payload in answered]
+            answers += [frame(opcode, payload, key=b"") for opcode, payload in answered]
     return b"".join(sent), b"".join(answers)
 
 
@@ -118,7 +118,7 @@ def test_a_continuation_of_a_message_that_is_whole(echo_server):
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(frame(TEXT, "x", rsv=1), 1002), (frame(TEXT, b"\xff"), 1007), (close_frame(1006), 1002)],
+    [(frame(TEXT, "x", rsv=RSV3), 1002), (frame(TEXT, b"\xff"), 1007), (close_frame(1006), 1002)],
     ids=["reserved bit", "not UTF-8", "close code"],
 )
 def test_a_violation_in_the_segment_of_the_upgrade_request(echo_server, data, code):

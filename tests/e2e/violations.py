@@ -2,19 +2,21 @@
 
 import pytest
 
-from tests.e2e.raw_client import (
+from tests.protocol.test_messages_violations import ANYWHERE, BETWEEN_MESSAGES, INSIDE_A_MESSAGE
+from tests.wire import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
     PONG,
+    RSV1,
+    RSV3,
     TEXT,
     close_frame,
     close_payload,
     frame,
     frame_header,
 )
-from tests.protocol.test_messages_violations import ANYWHERE, BETWEEN_MESSAGES, INSIDE_A_MESSAGE
 
 START = frame(TEXT, "start", fin=False)
 
@@ -30,22 +32,22 @@ NOT_UTF_8 = {
 }
 
 PROTOCOL_ERRORS = {
-    "unmasked text": frame(TEXT, "hello", key=None),
-    "unmasked empty text": frame(TEXT, key=None),
-    "unmasked long binary": frame(BINARY, bytes(126), key=None),
-    "unmasked ping": frame(PING, "hello", key=None),
-    "unmasked pong": frame(PONG, key=None),
-    "unmasked close": frame(CLOSE, close_payload(1000), key=None),
-    "unmasked continuation": START + frame(CONTINUATION, "x", key=None),
+    "unmasked text": frame(TEXT, "hello", key=b""),
+    "unmasked empty text": frame(TEXT, key=b""),
+    "unmasked long binary": frame(BINARY, bytes(126), key=b""),
+    "unmasked ping": frame(PING, "hello", key=b""),
+    "unmasked pong": frame(PONG, key=b""),
+    "unmasked close": frame(CLOSE, close_payload(1000), key=b""),
+    "unmasked continuation": START + frame(CONTINUATION, "x", key=b""),
     **{
         f"reserved bits {rsv:03b} on opcode {opcode}": frame(opcode, "x" * 2, rsv=rsv)
         for rsv in (1, 2, 4, 7)
         for opcode in (TEXT, BINARY, PING, PONG)
     },
-    "a reserved bit on a close": frame(CLOSE, close_payload(1000), rsv=4),
-    "a reserved bit on a first fragment": frame(TEXT, "x", rsv=4, fin=False),
-    "a reserved bit on a continuation": START + frame(CONTINUATION, "x", rsv=4),
-    "a reserved bit on a long frame": frame(BINARY, bytes(70_000), rsv=1),
+    "a reserved bit on a close": frame(CLOSE, close_payload(1000), rsv=RSV1),
+    "a reserved bit on a first fragment": frame(TEXT, "x", rsv=RSV1, fin=False),
+    "a reserved bit on a continuation": START + frame(CONTINUATION, "x", rsv=RSV1),
+    "a reserved bit on a long frame": frame(BINARY, bytes(70_000), rsv=RSV3),
     **{f"opcode {opcode}": frame(opcode) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
     "opcode 3 with a payload": frame(3, "hello"),
     "opcode 11 with a payload": frame(11, "hello"),

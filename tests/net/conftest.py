@@ -27,6 +27,7 @@ from echo.net.upgrade import upgrade
 from echo.protocol.errors import ConnectionLost, HandshakeError
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.partial_message import ReceiveBudget
+from tests import wire
 
 #: Seconds after which something that should happen has not.
 DEADLINE = 30.0
@@ -95,25 +96,13 @@ class Peer:
         self.socket = sock
         sock.settimeout(DEADLINE)
 
-    @staticmethod
-    def frame(opcode, payload=b"", *, fin=True, key=b"\x9a\x03\xf1\x6c"):
-        """A frame as a client sends it: masked."""
-        first, size = opcode | (0x80 if fin else 0), len(payload)
-        masked = int.from_bytes(payload) ^ int.from_bytes((key * (size // 4 + 1))[:size])
-        return Peer._header(first, 0x80, size) + key + masked.to_bytes(size)
+    #: A frame as a client sends it.
+    frame = staticmethod(wire.frame)
 
     @staticmethod
     def answer(opcode, payload=b""):
-        """A frame as the server sends it: whole and not masked."""
-        return Peer._header(opcode | 0x80, 0, len(payload)) + payload
-
-    @staticmethod
-    def _header(first, mask, size):
-        if size < 126:
-            return struct.pack("!BB", first, mask | size)
-        if size < 65536:
-            return struct.pack("!BBH", first, mask | 126, size)
-        return struct.pack("!BBQ", first, mask | 127, size)
+        """A frame as the server sends it: not masked."""
+        return wire.frame(opcode, payload, key=b"")
 
     def send(self, data):
         self.socket.sendall(data)

@@ -5,7 +5,7 @@ import pytest
 from echo.net.inspection import ObservedParser
 from echo.protocol.observer import KEPT_FRAMES, KEPT_MESSAGE
 from echo.protocol.partial_message import ReceiveBudget
-from tests.protocol.wire import frame
+from tests.wire import frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 

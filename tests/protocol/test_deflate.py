@@ -19,7 +19,7 @@ from echo.protocol.deflate import (
     Inflater,
 )
 from echo.protocol.errors import InvalidPayload
-from tests.protocol.wire import FORGETFUL, KEEPING, MODEST
+from tests.protocol.streams import FORGETFUL, KEEPING, MODEST
 
 PLENTY = 1 << 24
 

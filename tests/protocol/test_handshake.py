@@ -25,7 +25,7 @@ from echo.protocol.handshake import (
     is_token,
     negotiate,
 )
-from tests.protocol.wire import MODEST
+from tests.protocol.streams import MODEST
 
 KEY = "x3JJHMbDL1EzLkh9GBhXDw=="
 ACCEPT = "HSmrc0sMlYUkAGmm5OPpG2HaGWk="

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from echo.protocol.errors import ForbiddenOrigin
 from echo.protocol.handshake import HandshakePolicy, HandshakeRequest, Origin, negotiate
-from tests.protocol.wire import MODEST
+from tests.protocol.streams import MODEST
 
 REQUEST = HandshakeRequest(
     method="GET",

@@ -8,7 +8,8 @@ from echo.protocol.errors import MessageTooBig, TryAgainLater
 from echo.protocol.messages import TURN_SIZE, MessageParser
 from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import MAX_CLOSE_REASON, Opcode
-from tests.protocol.wire import frame, new_parser
+from tests.protocol.streams import new_parser
+from tests.wire import frame
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 

@@ -5,17 +5,8 @@ import pytest
 from echo.protocol.errors import InvalidPayload, MessageTooBig, ProtocolError
 from echo.protocol.frames import Close
 from echo.protocol.rfc6455 import Opcode
-from tests.protocol.wire import (
-    KEY,
-    LENGTHS,
-    LIMIT,
-    byte_by_byte,
-    feed,
-    frame,
-    new_parser,
-    outcomes,
-    sample,
-)
+from tests.protocol.streams import LENGTHS, LIMIT, byte_by_byte, feed, new_parser, outcomes, sample
+from tests.wire import MASKING_KEY, frame
 
 pytestmark = pytest.mark.no_cover
 
@@ -61,18 +52,24 @@ ANYWHERE = [
     ),
     *(
         pytest.param(
-            b"\x82\xfe" + length.to_bytes(2) + KEY, ProtocolError, id=f"length-in-16-bits-{length}"
+            b"\x82\xfe" + length.to_bytes(2) + MASKING_KEY,
+            ProtocolError,
+            id=f"length-in-16-bits-{length}",
         )
         for length in (0, 1, 125)
     ),
     *(
         pytest.param(
-            b"\x82\xff" + length.to_bytes(8) + KEY, ProtocolError, id=f"length-in-64-bits-{length}"
+            b"\x82\xff" + length.to_bytes(8) + MASKING_KEY,
+            ProtocolError,
+            id=f"length-in-64-bits-{length}",
         )
         for length in (0, 1, 125, 126, 127, 65535)
     ),
     *(
-        pytest.param(b"\x82\xff" + length.to_bytes(8) + KEY, ProtocolError, id=f"length-{length:x}")
+        pytest.param(
+            b"\x82\xff" + length.to_bytes(8) + MASKING_KEY, ProtocolError, id=f"length-{length:x}"
+        )
         for length in (2**63, 2**64 - 1)
     ),
     *(
@@ -167,12 +164,16 @@ def test_reason_of_a_violation_fits_the_close_frame(bad, error):
         pytest.param(b"\x89\xfe", ProtocolError, id="long-control"),
         pytest.param(b"\x82\x05", ProtocolError, id="unmasked"),
         pytest.param(b"\x82\x7e\xff\xff", ProtocolError, id="unmasked-long"),
-        pytest.param(b"\xc1\x85" + KEY, ProtocolError, id="reserved-bit"),
-        pytest.param(b"\x80\x85" + KEY, ProtocolError, id="continuation"),
+        pytest.param(b"\xc1\x85" + MASKING_KEY, ProtocolError, id="reserved-bit"),
+        pytest.param(b"\x80\x85" + MASKING_KEY, ProtocolError, id="continuation"),
         pytest.param(b"\x82\xfe\x00\x7d", ProtocolError, id="length-not-minimal"),
         pytest.param(b"\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00", ProtocolError, id="top-bit"),
-        pytest.param(b"\x82\xff\x00\x00\x00\x00\x00\x10\x00\x01" + KEY, MessageTooBig, id="big"),
-        pytest.param(b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" + KEY, MessageTooBig, id="2**63"),
+        pytest.param(
+            b"\x82\xff\x00\x00\x00\x00\x00\x10\x00\x01" + MASKING_KEY, MessageTooBig, id="big"
+        ),
+        pytest.param(
+            b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff" + MASKING_KEY, MessageTooBig, id="2**63"
+        ),
     ],
 )
 def test_header_alone_is_enough_to_fail(header, error):
