@@ -48,10 +48,19 @@ def _alive():
     return greenlets, set(Path("/proc/self/task").iterdir()), descriptors
 
 
-@pytest.fixture(autouse=True)
-def no_leaks():
-    """Fails a test that leaves a greenlet, a thread or a descriptor behind."""
+@pytest.fixture(autouse=True, scope="module")
+def only_new_objects():
+    """What is there before a file's tests is not looked through for leaks by each of them."""
     gevent.get_hub()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(only_new_objects):
+    """Fails a test that leaves a greenlet, a thread or a descriptor behind."""
     gevent.idle()
     before = _alive()
     yield
