@@ -4,7 +4,7 @@ import json
 import signal
 import socket
 from contextlib import ExitStack
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from redis import Redis
@@ -51,6 +51,7 @@ def wait_for(server, number, state="closed"):
         if response.status == 200 and (record := json.loads(response.body))["state"] == state:
             return record
         assert monotonic() < deadline, response
+        sleep(0.02)
 
 
 def echo(client, text="still here"):
@@ -162,6 +163,7 @@ def test_echoing_goes_on_without_redis(nodes, redis, take, give_back):
         while ask(nodes[1], number - 1).status != 200:
             close(open_with_id(nodes[0], stack, number))
             number += 1
+            sleep(0.05)
         for client in steady:
             echo(client)
             close(client)
