@@ -81,7 +81,7 @@ def test_a_length_beyond_all_measure_is_answered_at_once(echo_server, header, co
 
 
 def test_zero_length_fragments_take_no_memory(start_server):
-    """A million of them inside of one message, which comes back when it ends."""
+    """Hundreds of thousands of them inside of one message, which comes back when it ends."""
     server = start_server("--quiet")
     empty = frame(CONTINUATION, fin=False)
     with open_websocket(server) as client, open_websocket(server) as healthy:
@@ -89,7 +89,7 @@ def test_zero_length_fragments_take_no_memory(start_server):
         client.send(frame(TEXT, "one ", fin=False), empty * 20_000, frame(PING, "so far"))
         assert client.read_frame() == Frame(PONG, b"so far")
         before = memory(server)
-        for count in range(20):
+        for count in range(6):
             client.send(empty * 50_000)
             assert_echoes(healthy, f"{count}")
         client.send(frame(PING, "so far"))

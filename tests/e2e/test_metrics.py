@@ -188,7 +188,7 @@ def test_round_trips_of_pings_and_the_delay_of_the_loop(start_server):
 def test_dropped_log_lines_are_counted(server):
     server.stdout.pause()
     with open_websocket(server) as client:
-        for _ in range(60):
+        for _ in range(30):
             client.send(*(frame(TEXT, "x" * 90) for _ in range(1000)))
             for _ in range(1000):
                 client.read_frame()

@@ -30,6 +30,18 @@ def nodes(start_server, redis):
     return [start_server("--redis-url", redis.url) for _ in range(2)]
 
 
+@pytest.fixture(scope="module")
+def shared_redis(tmp_path_factory):
+    with RedisServer(tmp_path_factory.mktemp("redis")) as redis:
+        yield redis
+
+
+@pytest.fixture(scope="module")
+def shared_nodes(module_servers, shared_redis):
+    """Two servers that share a Redis, for tests that leave all three as they are."""
+    return [module_servers("--redis-url", shared_redis.url) for _ in range(2)]
+
+
 def connection_id(number):
     return f"connection-of-a-test-{number}"
 
@@ -70,38 +82,37 @@ def close(client, code=1000):
     assert client.read_close() == code
 
 
-def test_any_process_tells_how_a_connection_ended(nodes):
+def test_any_process_tells_how_a_connection_ended(shared_nodes):
     with ExitStack() as stack:
-        client = open_with_id(nodes[0], stack, 1)
+        client = open_with_id(shared_nodes[0], stack, 1)
         echo(client)
         close(client, 4321)
-    own, other = (wait_for(node, 1) for node in nodes)
+    own, other = (wait_for(node, 1) for node in shared_nodes)
     assert own == other
     assert (other["peer"], other["code"], other["cause"]) == (client.address, 4321, "peer-close")
     assert (other["messages_in"], other["messages_out"]) == (1, 1)
 
 
-def test_any_process_tells_of_an_open_connection_as_it_began(nodes):
+def test_any_process_tells_of_an_open_connection_as_it_began(shared_nodes):
     with ExitStack() as stack:
-        client = open_with_id(nodes[0], stack, 1)
+        client = open_with_id(shared_nodes[0], stack, 2)
         echo(client)
-        assert wait_for(nodes[0], 1, "open")["messages_in"] == 1
-        other = wait_for(nodes[1], 1, "open")
+        assert wait_for(shared_nodes[0], 2, "open")["messages_in"] == 1
+        other = wait_for(shared_nodes[1], 2, "open")
         assert (other["peer"], other["messages_in"]) == (client.address, 0)
         close(client)
 
 
-def test_records_expire(nodes, redis):
+def test_records_expire(shared_nodes, shared_redis):
     with ExitStack() as stack:
-        close(open_with_id(nodes[0], stack, 1))
-    wait_for(nodes[1], 1)
-    with Redis.from_url(redis.url) as client:
-        assert client.keys() == [f"{PREFIX}{connection_id(1)}".encode()]
-        assert EXPIRY - DEADLINE < client.ttl(client.keys()[0]) <= EXPIRY
+        close(open_with_id(shared_nodes[0], stack, 3))
+    wait_for(shared_nodes[1], 3)
+    with Redis.from_url(shared_redis.url) as client:
+        assert EXPIRY - DEADLINE < client.ttl(PREFIX + connection_id(3)) <= EXPIRY
 
 
-def test_what_nobody_knows_is_404(nodes, echo_server):
-    shared, alone = ask(nodes[0], 1), ask(echo_server, 1)
+def test_what_nobody_knows_is_404(shared_nodes, echo_server):
+    shared, alone = ask(shared_nodes[0], 4), ask(echo_server, 4)
     assert (shared.status, alone.status) == (404, 404)
     assert "No process knows a connection of that id" in shared.text
     assert "another one may" in alone.text
@@ -201,23 +212,24 @@ def test_lookups_in_a_suspended_redis_hold_nobody_up(nodes, redis):
 def lists(redis):
     """Something else has our key."""
     with Redis.from_url(redis.url) as client:
-        client.rpush(PREFIX + connection_id(1), "a list")
+        client.delete(PREFIX + connection_id(5))
+        client.rpush(PREFIX + connection_id(5), "a list")
 
 
 def other_json(redis):
     with Redis.from_url(redis.url) as client:
-        client.set(PREFIX + connection_id(1), '{"colour": "red"}')
+        client.set(PREFIX + connection_id(5), '{"colour": "red"}')
 
 
 def no_json(redis):
     with Redis.from_url(redis.url) as client:
-        client.set(PREFIX + connection_id(1), b"\xff")
+        client.set(PREFIX + connection_id(5), b"\xff")
 
 
 @pytest.mark.parametrize("spoil", [lists, other_json, no_json])
-def test_what_is_no_record_is_none(nodes, redis, spoil):
-    spoil(redis)
-    assert ask(nodes[0], 1).status == 503
+def test_what_is_no_record_is_none(shared_nodes, shared_redis, spoil):
+    spoil(shared_redis)
+    assert ask(shared_nodes[0], 5).status == 503
 
 
 def assert_undisturbed(server, reason):
