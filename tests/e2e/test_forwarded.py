@@ -5,16 +5,8 @@ import re
 
 import pytest
 
-from tests.e2e.raw_client import (
-    CLOSE,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, upgrade_request
+from tests.wire import CLOSE, TEXT, close_frame, frame
 
 #: An id that a client has chosen.
 ID = "forwarded-connection-{}"

@@ -6,16 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.raw_client import (
-    PONG,
-    TEXT,
-    RawClient,
-    close_frame,
-    frame,
-    frame_header,
-    http_request,
-    upgrade_request,
-)
+from tests.e2e.raw_client import RawClient, http_request, upgrade_request
+from tests.wire import PONG, TEXT, close_frame, frame, frame_header
 
 CHOSEN = "an-id_0123456789ABCDEF"
 
@@ -96,7 +88,7 @@ def test_a_reset(echo_server):
 @pytest.mark.parametrize(
     ("sent", "cause", "code"),
     [
-        (frame(TEXT, b"x", key=None), "violation", 1002),
+        (frame(TEXT, b"x", key=b""), "violation", 1002),
         (frame(TEXT, b"\xff"), "violation", 1007),
         (frame_header(TEXT, 1 << 40), "limit", 1009),
     ],
