@@ -16,6 +16,7 @@ from echo.app import create_app
 from echo.logs import SilentMessageLog
 from echo.net.http_handler import REFUSAL
 from echo.protocol.errors import ConnectionLost
+from echo.records import LocalRecords, RecordsUnavailable
 from echo.settings import Settings
 
 #: The header fields of a good opening handshake.
@@ -151,6 +152,26 @@ def test_every_answer_has_the_security_headers(ask, method, path, headers, statu
     assert got.getlist("X-Content-Type-Options") == ["nosniff"]
     assert got.getlist("Referrer-Policy") == ["no-referrer"]
     assert got.getlist("Cross-Origin-Opener-Policy") == ["same-origin"]
+    assert got.getlist("Cross-Origin-Resource-Policy") == ["same-origin"]
+    assert "Strict-Transport-Security" not in got
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSALS)
+def test_no_cache_keeps_a_refusal(ask, method, path, headers, status):
+    assert ask(method, path, headers).headers.getlist("Cache-Control") == ["no-store"]
+
+
+class UnavailableRecords(LocalRecords):
+    def find(self, connection_id):
+        raise RecordsUnavailable("no answer within 2 s")
+
+
+@pytest.mark.parametrize(("records", "status"), [(LocalRecords(), 404), (UnavailableRecords(), 503)])
+def test_no_cache_keeps_that_a_connection_is_unknown(records, status):
+    client = create_app(Settings(), SilentMessageLog(), records=records).test_client()
+    response = client.get(f"/ws/connections/{'x' * 22}")
+    assert response.status_code == status
+    assert response.headers.getlist("Cache-Control") == ["no-store"]
 
 
 @pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSALS)
