@@ -28,12 +28,15 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 _URL_EXCERPT: Final = 300
 
 #: The page needs its own script, style and pictures and its own WebSocket, and nothing else.
+#: Strict-Transport-Security is not among them: browsers apply it to every port of a host name, so
+#: one visit to https://localhost:8443 would break whatever else runs on localhost without TLS.
 _SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -177,8 +180,11 @@ def _nobody_to_answer(error: ConnectionLost) -> ResponseReturnValue:
 
 
 def _add_security_headers(response: Response) -> Response:
-    """Say what a browser may do with what it got."""
+    """Say what a browser may do with what it got, and that no cache may keep an error."""
     if response is UPGRADED:
         return response
     response.headers.update(_SECURITY_HEADERS)
+    if response.status_code >= 400:
+        # A cache may keep a 404, 405 or 501 that says nothing (RFC 9110, section 15.1).
+        response.headers["Cache-Control"] = "no-store"
     return response

@@ -165,6 +165,8 @@ def assert_security_headers(headers):
     assert headers.getlist("X-Content-Type-Options") == ["nosniff"]
     assert headers.getlist("Referrer-Policy") == ["no-referrer"]
     assert headers.getlist("Cross-Origin-Opener-Policy") == ["same-origin"]
+    assert headers.getlist("Cross-Origin-Resource-Policy") == ["same-origin"]
+    assert "Strict-Transport-Security" not in headers
 
 
 def assert_reason(response, method):
@@ -187,6 +189,7 @@ def test_answer(app, ask, method, path, headers, status):
     assert_security_headers(response.headers)
     if status >= 400:
         assert_reason(response, method)
+        assert response.headers.getlist("Cache-Control") == ["no-store"]
         # The access log has the same reason.
         environ = create_environ(path, method=method, headers=headers)
         assert call(app, environ)[0] == status
@@ -196,6 +199,19 @@ def test_answer(app, ask, method, path, headers, status):
     # WebSocket let it pass.
     if status != 426 and "?" not in path:
         assert status_by_the_rules_of_wsgi(app, method, path, headers) == status
+
+
+class UnavailableRecords:
+    def find(self, _):
+        raise OSError("no answer within 2 s")
+
+
+@pytest.mark.parametrize(("records", "status"), [(None, 404), (UnavailableRecords(), 503)])
+def test_no_cache_keeps_that_a_connection_is_unknown(records, status):
+    client = create_app(Settings(), records=records).test_client()
+    response = client.get(f"/ws/connections/{'x' * 22}")
+    assert response.status_code == status
+    assert response.headers.getlist("Cache-Control") == ["no-store"]
 
 
 def test_root_leads_to_the_page(ask):

@@ -174,6 +174,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(reason))),
             ("Connection", "close"),
+            ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
             *error.headers,
         )

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.e2e.inspected import PATH, SCHEMA, Inspected, checked
 from tests.e2e.raw_client import ACCEPT, KEY, RawClient, upgrade_request
 from tests.e2e.server_process import DEADLINE
 from tests.wire import (

@@ -127,6 +127,23 @@ def test_a_client_may_choose_the_id(echo_server):
     assert known(echo_server, CHOSEN)["state"] == "closed"
 
 
+def test_a_thousand_connections_of_another_client_hide_no_post_mortem(start_server):
+    server = start_server("--trust-proxy", "1")
+    with RawClient(server) as client:
+        client.upgrade(path=f"/ws/echo?id={CHOSEN}", x_forwarded_for="192.0.2.1")
+        client.send(close_frame(4001))
+        assert client.read_close() == 4001
+    for _ in range(1001):
+        with opened(server, x_forwarded_for="192.0.2.2") as (other, _):
+            other.reset()
+    server.stderr.wait_for_lines(r"^192\.0\.2\.2 closed: ", 1001)
+    record = known(server, CHOSEN)
+    assert (record["peer"], record["code"]) == ("192.0.2.1", 4001)
+    with RawClient(server) as thief:
+        thief.send(upgrade_request(server.port, path=f"/ws/echo?id={CHOSEN}"))
+        assert thief.read_response().status == 400
+
+
 @pytest.mark.parametrize("chosen", ["", "short", "a" * 21, "a" * 65, "a" * 21 + ".", "%00" * 22])
 def test_an_id_that_could_be_guessed_or_is_none_is_refused(echo_server, chosen):
     with RawClient(echo_server) as client:
