@@ -5,14 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.raw_client import (
-    RawClient,
-    close_frame,
-    http_request,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import RawClient, http_request, open_websocket, upgrade_request
 from tests.e2e.server_process import memory
+from tests.wire import close_frame
 
 #: Bytes of one header field's value: nearly as large as all fields together may be.
 LARGE = 31_000
