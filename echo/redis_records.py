@@ -115,7 +115,9 @@ class RedisRecords:
 
     def close(self, timeout: float) -> None:
         """Write what is queued, for at most ``timeout`` seconds, and end the thread."""
-        self._failed += self._writer.close(timeout)
+        # The thread counts too until it has ended.
+        not_taken = self._writer.close(timeout)
+        self._failed += not_taken
         self._report()
 
     def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:

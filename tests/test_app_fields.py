@@ -10,6 +10,7 @@ from werkzeug.test import create_environ
 
 from echo.app import create_app
 from echo.metrics import Metrics
+from echo.net.counters import Counters
 from echo.settings import Settings
 
 HANDSHAKE = {
@@ -131,7 +132,7 @@ PATHS = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def metered():
-    metrics = Metrics(lambda: 0)
+    metrics = Metrics(Counters(), lambda: 0)
     return create_app(Settings(trust_proxy=1), metrics=metrics)
 
 

@@ -4,13 +4,16 @@ import fcntl
 import os
 import resource
 import threading
+import traceback
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from echo.logs import QUEUE_ENTRIES, LineLog, LogQueue, MessageLog
+from echo.background_writer import QUEUE_ENTRIES
+from echo.log_formats import FORMATS
+from echo.logs import DISTINCT_FAULTS, HEX_BYTES, MESSAGE_BYTES, FaultLog, LogOutput, MessageLog
 from echo.protocol.rfc6455 import Opcode
 from tests.pipes import DEADLINE, Pipe
 
@@ -46,22 +49,22 @@ def pipe(make_pipe):
 
 
 @pytest.fixture
-def make_queue():
-    """Makes log queues, and closes them at the end."""
-    queues = []
+def make_output():
+    """Makes outputs of a log, and closes them at the end."""
+    outputs = []
 
-    def make(pipe: Pipe) -> LogQueue:
-        queues.append(LogQueue(pipe.stream))
-        return queues[-1]
+    def make(pipe: Pipe) -> LogOutput:
+        outputs.append(LogOutput(pipe.stream, FORMATS["text"]))
+        return outputs[-1]
 
     yield make
-    for queue in queues:
-        queue.close(0)
+    for output in outputs:
+        output.writer.close(0)
 
 
 @pytest.fixture
-def queue(pipe, make_queue):
-    return make_queue(pipe)
+def output(pipe, make_output):
+    return make_output(pipe)
 
 
 def own_threads() -> set[threading.Thread]:
@@ -76,40 +79,39 @@ def within_the_deadline(act) -> None:
     assert not thread.is_alive(), "it blocks"
 
 
-def get_stuck(pipe: Pipe, queue: LogQueue) -> None:
-    """Have the queue's thread wait for the reader, with nothing else in the queue."""
-    queue.put(str, TOO_LONG)
+def get_stuck(pipe: Pipe, output: LogOutput) -> None:
+    """Have the output's thread wait for the reader, with nothing else queued."""
+    output.put(0, str, TOO_LONG)
     pipe.wait()
 
 
-def test_line_is_written(pipe, queue):
-    LineLog(queue).write("10.0.0.1:1 sent: Hello")
+def test_line_is_written(pipe, output):
+    output.put(0, str, "10.0.0.1:1 sent: Hello")
     assert pipe.lines(1) == ["10.0.0.1:1 sent: Hello"]
 
 
-def test_each_line_is_written_soon_and_not_only_at_the_end(pipe, queue):
+def test_each_line_is_written_soon_and_not_only_at_the_end(pipe, output):
     for i in range(20):
-        queue.put(str, i)
+        output.put(0, str, i)
         assert pipe.lines(1) == [str(i)]
 
 
-def test_lines_keep_their_order(pipe, queue):
+def test_lines_keep_their_order(pipe, output):
     for i in range(5000):
-        queue.put(str, i)
+        output.put(0, str, i)
     assert pipe.lines(5000) == [str(i) for i in range(5000)]
 
 
-def test_empty_line_is_a_line(pipe, queue):
+def test_empty_line_is_a_line(pipe, output):
     for line in ("", "x", ""):
-        queue.put(str, line)
+        output.put(0, str, line)
     assert pipe.lines(3) == ["", "x", ""]
 
 
-def test_many_threads_may_write(pipe, queue):
+def test_many_threads_may_write(pipe, output):
     def write(name: str) -> None:
-        log = LineLog(queue)
         for i in range(500):
-            log.write(f"{name} {i}")
+            output.put(0, str, f"{name} {i}")
 
     threads = [threading.Thread(target=write, args=(name,)) for name in "abcdefgh"]
     for thread in threads:
@@ -122,90 +124,89 @@ def test_many_threads_may_write(pipe, queue):
         assert [int(i) for name, i in lines if name == writer] == list(range(500))
 
 
-def test_line_is_made_by_the_thread_and_not_by_who_logs(pipe, queue):
-    queue.put(lambda: str(threading.get_ident()))
+def test_line_is_made_by_the_thread_and_not_by_who_logs(pipe, output):
+    output.put(0, lambda: str(threading.get_ident()))
     (ident,) = pipe.lines(1)
     assert int(ident) in {thread.ident for thread in own_threads()}
     assert int(ident) != threading.get_ident()
 
 
-def test_whatever_is_put_cannot_forge_a_line(pipe, queue):
-    queue.put(lambda name, text: f"{name}: {text}", "\x1b]0;evil\x07", "a\nb\r\u2028c")
-    queue.put(str, "next")
+def test_whatever_is_put_cannot_forge_a_line(pipe, output):
+    output.put(0, lambda name, text: f"{name}: {text}", "\x1b]0;evil\x07", "a\nb\r\u2028c")
+    output.put(0, str, "next")
     assert pipe.lines(2) == [r"\x1b]0;evil\x07: a\nb\r\u2028c", "next"]
 
 
-def test_stuck_output_stops_nobody_and_what_it_misses_is_counted(pipe, queue):
-    get_stuck(pipe, queue)
+def test_stuck_output_stops_nobody_and_what_it_misses_is_counted(pipe, output):
+    get_stuck(pipe, output)
 
     def put_too_many() -> None:
         for i in range(QUEUE_ENTRIES + 7):
-            queue.put(str, i)
+            output.put(0, str, i)
 
     within_the_deadline(put_too_many)
     assert pipe.lines(1) == [TOO_LONG]
     assert pipe.lines(QUEUE_ENTRIES) == [str(i) for i in range(QUEUE_ENTRIES)]
     assert pipe.lines(1) == ["(7 log lines dropped: the output was too slow)"]
     # It flows again, and nothing is counted twice.
-    queue.put(str, "again")
+    output.put(0, str, "again")
     assert pipe.lines(1) == ["again"]
-    queue.close(DEADLINE)
+    output.writer.close(DEADLINE)
     assert pipe.rest() == b""
 
 
-def test_each_time_is_counted_by_itself(pipe, queue):
+def test_each_time_is_counted_by_itself(pipe, output):
     for dropped in (1, 2):
-        get_stuck(pipe, queue)
+        get_stuck(pipe, output)
         for _ in range(QUEUE_ENTRIES + dropped):
-            queue.put(str, "")
+            output.put(0, str, "")
         lines = pipe.lines(1 + QUEUE_ENTRIES + 1)
         assert lines[-1].startswith(f"({dropped} log lines dropped")
         assert not any(lines[1:-1])
 
 
-def test_full_queue_without_a_drop_reports_none(pipe, queue):
-    get_stuck(pipe, queue)
+def test_full_queue_without_a_drop_reports_none(pipe, output):
+    get_stuck(pipe, output)
     for _ in range(QUEUE_ENTRIES):
-        queue.put(str, "kept")
+        output.put(0, str, "kept")
     assert set(pipe.lines(1 + QUEUE_ENTRIES)[1:]) == {"kept"}
-    queue.close(DEADLINE)
+    output.writer.close(DEADLINE)
     assert pipe.rest() == b""
 
 
-def test_close_writes_what_is_queued_and_ends_the_thread(pipe, make_queue):
+def test_close_writes_what_is_queued_and_ends_the_thread(pipe, make_output):
     before = own_threads()
-    queue = make_queue(pipe)
+    output = make_output(pipe)
     (thread,) = own_threads() - before
     for i in range(1000):
-        queue.put(str, i)
-    queue.close(DEADLINE)
+        output.put(0, str, i)
+    output.writer.close(DEADLINE)
     assert not thread.is_alive()
     assert pipe.rest().decode().split() == [str(i) for i in range(1000)]
 
 
-def test_close_of_an_idle_queue_ends_the_thread(pipe, make_queue):
+def test_close_of_an_idle_queue_ends_the_thread(pipe, make_output):
     before = own_threads()
-    make_queue(pipe).close(DEADLINE)
+    make_output(pipe).writer.close(DEADLINE)
     assert own_threads() == before
     assert pipe.rest() == b""
 
 
-def test_close_may_be_repeated_and_late_lines_do_no_harm(pipe, queue):
-    queue.put(str, "in time")
-    queue.close(DEADLINE)
-    queue.put(str, "late")
-    queue.close(DEADLINE)
+def test_close_may_be_repeated_and_late_lines_do_no_harm(pipe, output):
+    output.put(0, str, "in time")
+    output.writer.close(DEADLINE)
+    output.put(0, str, "late")
+    output.writer.close(DEADLINE)
     assert pipe.rest() == b"in time\n"
 
 
-@pytest.mark.parametrize("arguments", [(), (0.01,)])
-def test_close_of_a_stuck_output_gives_up_after_its_timeout(pipe, make_queue, arguments):
+def test_close_of_a_stuck_output_gives_up_after_its_timeout(pipe, make_output):
     before = own_threads()
-    queue = make_queue(pipe)
+    output = make_output(pipe)
     (thread,) = own_threads() - before
-    get_stuck(pipe, queue)
-    queue.put(str, "last words")
-    within_the_deadline(lambda: queue.close(*arguments))
+    get_stuck(pipe, output)
+    output.put(0, str, "last words")
+    within_the_deadline(lambda: output.writer.close(0.01))
     assert thread.is_alive()
     # Should it flow again after all, nothing is lost and the thread ends.
     assert pipe.lines(2) == [TOO_LONG, "last words"]
@@ -213,57 +214,57 @@ def test_close_of_a_stuck_output_gives_up_after_its_timeout(pipe, make_queue, ar
     assert not thread.is_alive()
 
 
-def test_thread_of_a_stuck_output_does_not_keep_the_process_alive(pipe, queue):
-    get_stuck(pipe, queue)
+def test_thread_of_a_stuck_output_does_not_keep_the_process_alive(pipe, output):
+    get_stuck(pipe, output)
     assert {thread.daemon for thread in own_threads()} == {True}
 
 
-def test_output_without_a_reader_does_no_harm(pipe, make_queue):
+def test_output_without_a_reader_does_no_harm(pipe, make_output):
     before = own_threads()
-    queue = make_queue(pipe)
+    output = make_output(pipe)
     (thread,) = own_threads() - before
     pipe.stop_reading()
     for i in range(100):
-        queue.put(str, i)
-    queue.close(DEADLINE)
+        output.put(0, str, i)
+    output.writer.close(DEADLINE)
     assert not thread.is_alive()
 
 
-def test_reader_that_leaves_in_the_middle_of_a_line_does_no_harm(pipe, make_queue):
+def test_reader_that_leaves_in_the_middle_of_a_line_does_no_harm(pipe, make_output):
     before = own_threads()
-    queue = make_queue(pipe)
+    output = make_output(pipe)
     (thread,) = own_threads() - before
-    get_stuck(pipe, queue)
+    get_stuck(pipe, output)
     pipe.stop_reading()
     made = threading.Event()
-    queue.put(lambda: made.set() or "after")
+    output.put(0, lambda: made.set() or "after")
     assert made.wait(DEADLINE), "the thread has ended"
-    queue.close(DEADLINE)
+    output.writer.close(DEADLINE)
     assert not thread.is_alive()
 
 
 def test_full_disk_does_no_harm():
     before = own_threads()
     with Path("/dev/full").open("w", encoding="utf-8") as stream:
-        queue = LogQueue(stream)
+        output = LogOutput(stream, FORMATS["text"])
         (thread,) = own_threads() - before
         made = [threading.Event() for _ in range(3)]
         for event in made:
-            queue.put(lambda event=event: event.set() or "lost")
+            output.put(0, lambda event=event: event.set() or "lost")
             assert event.wait(DEADLINE), "the thread has ended"
-        queue.close(DEADLINE)
+        output.writer.close(DEADLINE)
         assert not thread.is_alive()
 
 
-def test_output_that_does_not_block_loses_nothing(pipe, queue):
+def test_output_that_does_not_block_loses_nothing(pipe, output):
     os.set_blocking(pipe.stream.fileno(), False)
-    get_stuck(pipe, queue)
+    get_stuck(pipe, output)
     for i in range(1000):
-        queue.put(str, i)
+        output.put(0, str, i)
     assert pipe.lines(1001) == [TOO_LONG, *(str(i) for i in range(1000))]
 
 
-def test_output_with_a_high_descriptor_is_waited_for_too(make_pipe, make_queue):
+def test_output_with_a_high_descriptor_is_waited_for_too(make_pipe, make_output):
     """select() takes no descriptor of 1,024 and more."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -272,50 +273,138 @@ def test_output_with_a_high_descriptor_is_waited_for_too(make_pipe, make_queue):
     pipe.stream.close()
     pipe.stream = open(high, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     os.set_blocking(high, False)
-    queue = make_queue(pipe)
-    get_stuck(pipe, queue)
-    queue.put(str, "next")
+    output = make_output(pipe)
+    get_stuck(pipe, output)
+    output.put(0, str, "next")
     assert pipe.lines(2) == [TOO_LONG, "next"]
 
 
-def test_long_line_is_written_whole(pipe, queue):
+def test_long_line_is_written_whole(pipe, output):
     line = "".join(f"{i} €😀 " for i in range(100_000))
-    queue.put(str, line)
-    queue.put(str, "next")
+    output.put(0, str, line)
+    output.put(0, str, "next")
     assert pipe.lines(2) == [line, "next"]
 
 
 @pytest.mark.parametrize("unsafe", ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\u202e", "\ud800"])
-def test_one_line_that_needs_it_is_escaped_among_many_that_do_not(pipe, queue, unsafe):
+def test_one_line_that_needs_it_is_escaped_among_many_that_do_not(pipe, output, unsafe):
     plain = [f"line {number} ~" for number in range(50)]
     for line in [*plain, f"a{unsafe}b", *plain]:
-        queue.put(str, line)
+        output.put(0, str, line)
     assert pipe.lines(101) == [*plain, f"a{ascii(unsafe)[1:-1]}b", *plain]
 
 
-def test_output_in_ascii_shows_other_characters_escaped(make_pipe, make_queue):
+def test_output_in_ascii_shows_other_characters_escaped(make_pipe, make_output):
     pipe = make_pipe("ascii")
-    queue = make_queue(pipe)
-    queue.put(str, "né €😀")
+    output = make_output(pipe)
+    output.put(0, str, "né €😀")
     assert pipe.lines(1) == [r"n\xe9 \u20ac\U0001f600"]
 
 
-def test_output_has_the_encoding_of_its_stream(make_pipe, make_queue):
+def test_output_has_the_encoding_of_its_stream(make_pipe, make_output):
     pipe = make_pipe("latin-1")
-    queue = make_queue(pipe)
-    queue.put(str, "né €")
-    queue.close(DEADLINE)
+    output = make_output(pipe)
+    output.put(0, str, "né €")
+    output.writer.close(DEADLINE)
     assert pipe.rest() == b"n\xe9 \\u20ac\n"
 
 
-def test_two_queues_keep_apart(make_pipe, make_queue):
+def test_two_queues_keep_apart(make_pipe, make_output):
     stuck, free = make_pipe(), make_pipe()
-    stuck_queue, free_queue = make_queue(stuck), make_queue(free)
-    get_stuck(stuck, stuck_queue)
-    free_queue.put(str, "undisturbed")
+    stuck_output, free_output = make_output(stuck), make_output(free)
+    get_stuck(stuck, stuck_output)
+    free_output.put(0, str, "undisturbed")
     assert free.lines(1) == ["undisturbed"]
 
 
-def test_message_of_a_peer_is_written_as_its_line(pipe, queue):
-    MessageLog(queue).write("10.0.0.1:1", Opcode.TEXT, "naïve €😀".encode())
+def test_message_of_a_peer_is_written_as_its_line(pipe, output):
+    MessageLog(output).write("10.0.0.1:1", Opcode.TEXT, "naïve €😀".encode())
     assert pipe.lines(1) == ["10.0.0.1:1 sent: naïve €😀"]
+
+
+class Kept:
+    """In the place of an output and its writer: keeps what is put."""
+
+    form = FORMATS["text"]
+
+    def __init__(self) -> None:
+        self.writer = self
+        self.entries: list[tuple[object, tuple[object, ...]]] = []
+        self.size = 0
+
+    def put(self, entry: tuple[object, tuple[object, ...]], size: int) -> None:
+        self.entries.append(entry)
+        self.size += size
+
+
+@pytest.mark.parametrize(
+    ("kind", "kept"), [(Opcode.TEXT, MESSAGE_BYTES), (Opcode.BINARY, HEX_BYTES)]
+)
+def test_log_keeps_no_more_of_a_message_than_it_shows(kind, kept):
+    output = Kept()
+    MessageLog(output).write("10.0.0.1:1", kind, b"x" * 1_000_000)
+    ((_, values),) = output.entries
+    assert [len(value) for value in values if isinstance(value, bytes)] == [kept]
+    assert output.size == kept
+
+
+def test_log_without_an_output_writes_nothing(capfd):
+    MessageLog(None).write("10.0.0.1:1", Opcode.TEXT, b"secret")
+    assert capfd.readouterr() == ("", "")
+
+
+def traceback_of(error: BaseException) -> str:
+    try:
+        raise error
+    except type(error):
+        return traceback.format_exc()
+
+
+def test_fault_is_logged_line_by_line(pipe, output):
+    text = traceback_of(ValueError("broken"))
+    FaultLog(output).write(text)
+    expected = [f"! {line}" for line in text.splitlines()]
+    assert pipe.lines(len(expected)) == expected
+
+
+def test_fault_that_happens_again_is_counted_whatever_it_says(pipe, output):
+    faults = FaultLog(output)
+    length = len(traceback_of(ValueError()).splitlines())
+    for number in range(4):
+        faults.write(traceback_of(ValueError(f"broken {number}")))
+    faults.summarise(all_of_them=True)
+    assert pipe.lines(length + 1)[length:] == ["! the same fault happened 3 more times: ValueError"]
+    faults.write(traceback_of(ValueError("broken again")))
+    assert pipe.lines(length)[-1] == "! ValueError: broken again"
+
+
+def test_fault_is_logged_anew_when_its_period_is_over(pipe, output):
+    faults = FaultLog(output, period=0.0)
+    length = len(traceback_of(ValueError()).splitlines())
+    for number in range(2):
+        faults.write(traceback_of(ValueError(f"broken {number}")))
+    assert pipe.lines(2 * length)[-1] == "! ValueError: broken 1"
+
+
+def test_faults_of_more_kinds_than_a_log_has_use_for_are_counted(pipe, output):
+    faults = FaultLog(output)
+    for number in range(DISTINCT_FAULTS + 5):
+        faults.write(f"fault {number}")
+    faults.summarise()
+    assert pipe.lines(DISTINCT_FAULTS + 1) == [
+        *(f"! fault {number}" for number in range(DISTINCT_FAULTS)),
+        "! 5 more faults happened",
+    ]
+
+
+def test_long_traceback_is_shortened_in_its_middle_and_its_lines_at_their_ends(pipe, output):
+    lines = [f"line {number}" for number in range(500)]
+    FaultLog(output).write("\n".join([*lines, "x" * 100_000]))
+    *shown, last = pipe.lines(101)
+    assert shown == [
+        *(f"! {line}" for line in lines[:20]),
+        "!   ... 401 lines left out",
+        *(f"! {line}" for line in lines[-79:]),
+    ]
+    assert last.startswith("! xxx")
+    assert len(last) < 1200

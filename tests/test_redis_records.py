@@ -2,21 +2,24 @@
 
 import json
 import socket
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields
 from threading import Thread
 
 import pytest
-from echo.records import RecordsUnavailable
 
+from echo.background_writer import QUEUE_ENTRIES
 from echo.net.registry import ConnectionRecord
-from echo.redis_records import QUEUE_RECORDS, RedisRecords, check_redis_url
+from echo.redis_records import RecordsUnavailable, RedisRecords, check_redis_url
 
 RECORD = ConnectionRecord(**{field.name: 1 for field in fields(ConnectionRecord)})
 
 
-class Log(list):
-    write = list.append
+@contextmanager
+def records_at(url, notices):
+    records = RedisRecords(url, notices.append)
+    yield records
+    records.close(30.0)
 
 
 @pytest.fixture
@@ -27,33 +30,33 @@ def never_answers():
 
 
 def test_the_queue_is_bounded(never_answers):
-    log = Log()
-    records = RedisRecords(never_answers, log)
-    for _ in range(QUEUE_RECORDS + 1000):
-        records.put(RECORD)
+    notices = []
+    records = RedisRecords(never_answers, notices.append)
+    for _ in range(QUEUE_ENTRIES + 1000):
+        records.closed(RECORD)
     # The thread may have taken one batch.
     assert 900 <= records.dropped <= 1000
     records.close(0.0)
-    assert len(log) == 1
+    assert len(notices) == 1
 
 
 def test_closing_does_not_wait_longer_than_it_may(never_answers):
-    records = RedisRecords(never_answers, Log())
-    for _ in range(QUEUE_RECORDS):
-        records.put(RECORD)
+    records = RedisRecords(never_answers, [].append)
+    for _ in range(QUEUE_ENTRIES):
+        records.closed(RECORD)
     records.close(0.0)
-    assert QUEUE_RECORDS - 300 <= records.dropped <= QUEUE_RECORDS
+    assert QUEUE_ENTRIES - 300 <= records.dropped <= QUEUE_ENTRIES
 
 
 def test_each_line_counts_what_was_dropped_since_the_one_before(unused_tcp_port, monkeypatch):
     monkeypatch.setattr("echo.redis_records._SILENCE", 0.0)
-    log = Log()
-    records = RedisRecords(f"redis://127.0.0.1:{unused_tcp_port}", log)
+    notices = []
+    records = RedisRecords(f"redis://127.0.0.1:{unused_tcp_port}", notices.append)
     for _ in range(1200):
-        records.put(RECORD)
+        records.closed(RECORD)
     records.close(30.0)
     assert records.dropped == 1200
-    counts = [int(line.split(": ")[1]) for line in map(str, log)]
+    counts = [int(line.split(": ")[1]) for line in notices]
     assert sum(counts) == 1200
     assert len(counts) >= 3
 
@@ -68,7 +71,7 @@ def unused_tcp_port():
 
 def test_a_bad_url_is_an_error():
     with pytest.raises(ValueError, match="must specify one of the following"):
-        RedisRecords("http://localhost", Log())
+        RedisRecords("http://localhost", [].append)
 
 
 @pytest.mark.parametrize(
@@ -174,13 +177,16 @@ class Impostor:
 
 
 def look_up(answer):
-    """What a lookup finds when Redis answers so, and the lines of the log."""
-    log = Log()
-    with closing(Impostor(answer)) as redis, closing(RedisRecords(redis.url, log)) as records:
+    """What a lookup finds when Redis answers so, and what it gives notice of."""
+    notices = []
+    with (
+        closing(Impostor(answer)) as redis,
+        records_at(redis.url, notices) as records,
+    ):
         try:
-            return records.find(ID), log
+            return records.find(ID), notices
         except RecordsUnavailable as failure:
-            return failure, log
+            return failure, notices
 
 
 def test_record_is_found():
@@ -230,9 +236,9 @@ SPOILED = {
 
 @pytest.mark.parametrize("name", SPOILED)
 def test_value_that_is_not_the_record_is_a_failed_lookup_and_a_line_in_the_log(name):
-    found, log = look_up(bulk(SPOILED[name]))
+    found, notices = look_up(bulk(SPOILED[name]))
     assert isinstance(found, RecordsUnavailable)
-    (line,) = map(str, log)
+    (line,) = notices
     assert line.startswith("cannot look up records of connections in Redis: ")
     assert len(line) < 300
 
@@ -257,15 +263,18 @@ def test_value_that_is_not_the_record_is_a_failed_lookup_and_a_line_in_the_log(n
     ids=lambda answer: repr(answer[:20]),
 )
 def test_answer_that_redis_would_not_give_is_a_failed_lookup(answer):
-    found, log = look_up(answer)
+    found, notices = look_up(answer)
     assert isinstance(found, RecordsUnavailable)
-    assert len(str(log[0])) < 300
+    assert len(notices[0]) < 300
 
 
 def test_failed_lookups_are_one_line_a_minute():
-    log = Log()
-    with closing(Impostor(bulk(b"{"))) as redis, closing(RedisRecords(redis.url, log)) as records:
+    notices = []
+    with (
+        closing(Impostor(bulk(b"{"))) as redis,
+        records_at(redis.url, notices) as records,
+    ):
         for _ in range(3):
             with pytest.raises(RecordsUnavailable):
                 records.find(ID)
-    assert len(log) == 1
+    assert len(notices) == 1

@@ -89,11 +89,16 @@ BAD_VALUES = {
     "--max-message-size": ["0", "-1", "16MiB", "1.5", "1e6", str(2**63), "inf", ""],
     **{
         key: ["0", "-1", "86401", "nan", "inf", "soon"]
-        for key in ("--head-timeout", "--keep-alive-timeout", "--close-timeout", "--write-timeout")
+        for key in (
+            "--head-timeout",
+            "--keep-alive-timeout",
+            "--close-timeout",
+            "--write-timeout",
+        )
     },
     **{
         key: ["-1", "86401", "nan", "soon"]
-        for key in ("--ping-interval", "--ping-timeout", "--shutdown-timeout")
+        for key in ("--ping-interval", "--ping-timeout", "--shutdown-timeout", "--message-timeout")
     },
     **{key: ["0", "-1", "1.5", "many"] for key in ("--max-connections", "--receive-budget")},
     "--trust-proxy": ["-1", "101", "all", "1.5"],
@@ -225,7 +230,7 @@ def test_bad_values_are_refused_with_option_and_variable_named(flag):
 
 
 def test_every_option_with_a_value_has_bad_ones():
-    assert BAD_VALUES.keys() == VARIABLES.keys() - {"--quiet"}
+    assert BAD_VALUES.keys() == VARIABLES.keys() - {"--quiet", "--show-credentials"}
 
 
 @pytest.mark.parametrize(

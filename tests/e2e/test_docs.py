@@ -12,18 +12,9 @@ from echo.protocol.errors import Cause, HandshakeError, ProtocolViolation, Reque
 from echo.settings import options
 from tests.e2e.inspected import Inspected
 from tests.e2e.markdown import README, code_blocks, doc, spans, table_rows, text_of
-from tests.e2e.raw_client import (
-    TEXT,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    upgrade_request,
-)
+from tests.e2e.raw_client import RawClient, http_request, upgrade_request
 from tests.e2e.server_process import ROOT
-
-#: Bytes of the example in RFC 6455, section 5.7: "Hello", masked.
-MASKING_KEY = bytes.fromhex("37fa213d")
+from tests.wire import MASKING_KEY, TEXT, close_frame, frame
 
 #: What differs from one time to the next in reports and records: of these only the form counts.
 VOLATILE = {"at", "elapsed_ms", "began", "duration_ms", "id", "peer"}
@@ -131,7 +122,7 @@ def test_the_report_of_a_message(echo_server):
 def test_the_report_of_a_failure(echo_server):
     with Inspected(echo_server) as client:
         client.begin()
-        report = client.reports(frame(TEXT, b"Hello", key=None))
+        report = client.reports(frame(TEXT, b"Hello", key=b""))
     assert stable(shown(doc("inspector.md"), type="failure")) == stable(report)
 
 
@@ -153,7 +144,7 @@ def test_the_post_mortem(echo_server):
         connection_id = client.upgrade().header("X-Connection-Id")
         client.send(frame(TEXT, b"Hello"))
         client.read_frame()
-        client.send(frame(TEXT, b"Hello", key=None))
+        client.send(frame(TEXT, b"Hello", key=b""))
         client.read_close()
         client.sock.close()
         client.log_line()

@@ -7,17 +7,8 @@ from threading import Thread
 import pytest
 
 from tests.e2e.inspected import Inspected, checked
-from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    close_frame,
-    frame,
-)
 from tests.e2e.server_process import DEADLINE
+from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 #: Frames, how many of them are a message, and how many are control frames.
 TINY = {

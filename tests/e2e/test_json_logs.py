@@ -1,12 +1,14 @@
 """``--log-format json``: each line of standard output and standard error is one JSON object."""
 
 import json
-import os
 from datetime import datetime
 
 import pytest
 
+from echo.log_formats import FORMATS
+from echo.logs import Logs
 from tests.e2e.raw_client import RawClient, http_request, open_websocket, upgrade_request
+from tests.pipes import DEADLINE, Pipe
 from tests.wire import BINARY, TEXT, close_frame, frame
 
 pytestmark = pytest.mark.no_cover
@@ -154,15 +156,12 @@ def test_dropped_lines_are_an_object_too(server):
 
 
 def test_a_fault_is_one_object_for_each_line_of_its_traceback():
-    from echo.log_formats import JSONLogs  # noqa: PLC0415
-
-    reader, writer = os.pipe()
-    with open(writer, "w", encoding="utf-8") as stream, open(reader, encoding="utf-8") as lines:  # noqa: PTH123
-        logs = JSONLogs(stream, stream, quiet=True)
-        logs.faults.write("Traceback:\n  here\n\nValueError: x\n")
-        logs.close()
-        stream.close()
-        found = [json.loads(line) for line in lines]
+    pipe = Pipe()
+    logs = Logs(pipe.stream, pipe.stream, FORMATS["json"], quiet=True)
+    logs.fault("Traceback:\n  here\n\nValueError: x\n")
+    found = [json.loads(line) for line in pipe.lines(3)]
+    logs.close(DEADLINE)
+    assert pipe.rest() == b""
     assert [(entry["event"], entry["text"]) for entry in found] == [
         ("error", "Traceback:"),
         ("error", "  here"),

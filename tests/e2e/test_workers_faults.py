@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from tests.e2e.raw_client import TEXT, Frame, close_frame, frame, open_websocket
+from tests.e2e.raw_client import Frame, open_websocket
 from tests.e2e.server_process import DEADLINE, ROOT, child_ids, run_command
+from tests.wire import TEXT, close_frame, frame
 
 pytestmark = pytest.mark.no_cover
 

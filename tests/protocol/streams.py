@@ -113,17 +113,23 @@ def every_way(stream: bytes) -> Iterator[list[bytes]]:
         yield [stream[:cut], stream[cut:]]
 
 
-def new_parser(limit: int = LIMIT, agreed: DeflateParameters | None = None) -> MessageParser:
-    """A parser with memory for many messages of the largest size.
+def new_parser(
+    limit: int = LIMIT,
+    agreed: DeflateParameters | None = None,
+    budget: ReceiveBudget | None = None,
+) -> MessageParser:
+    """A parser, by default with memory for many messages of the largest size.
 
     ``agreed``: what was negotiated for compressed messages; None for no extension.
     """
+    if budget is None:
+        budget = ReceiveBudget(100 * limit + 100)
     inflater = None if agreed is None else Inflater(agreed)
 
     def end(violation: ProtocolViolation) -> None:
         parser.fail(violation)
 
-    share = BudgetShare(ReceiveBudget(100 * limit + 100), end)
+    share = BudgetShare(budget, end)
     parser = MessageParser(limit, share, inflater)
     return parser
 

@@ -5,8 +5,9 @@ import pytest
 from echo.protocol import budget as budget_module
 from echo.protocol.budget import ALLOWANCE, BudgetShare, ReceiveBudget
 from echo.protocol.errors import MessageTooSlow, TryAgainLater
-from echo.protocol.messages import TURN_SIZE, MessageParser
+from echo.protocol.messages import TURN_SIZE
 from echo.protocol.rfc6455 import MAX_CLOSE_REASON, Opcode
+from tests.protocol.streams import new_parser
 from tests.wire import frame
 
 TEXT, BINARY, CONTINUATION, PING = Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION, Opcode.PING
@@ -30,14 +31,7 @@ def parsers(limit, count=2):
     """Parsers that share a budget of ``limit`` bytes."""
     budget = ReceiveBudget(limit)
 
-    def make():
-        def end(violation):
-            parser.fail(violation)
-
-        parser = MessageParser(LONGEST, BudgetShare(budget, end))
-        return parser
-
-    return budget, *(make() for _ in range(count))
+    return budget, *(new_parser(LONGEST, budget=budget) for _ in range(count))
 
 
 def give(parser, data):

@@ -18,6 +18,7 @@ from echo.protocol.errors import (
     HTTPVersionNotSupported,
     InvalidPayload,
     MessageTooBig,
+    MessageTooSlow,
     MethodNotAllowed,
     ProtocolError,
     ProtocolViolation,
@@ -39,6 +40,7 @@ REFUSALS = [
 VIOLATIONS = [
     (ProtocolError, 1002),
     (InvalidPayload, 1007),
+    (MessageTooSlow, 1008),
     (MessageTooBig, 1009),
     (TryAgainLater, 1013),
 ]

@@ -1,13 +1,14 @@
 """What a compressed message may take: its limit, its share of the budget, its time and memory."""
 
 import tracemalloc
+from types import NoneType
 
 import pytest
 
+from echo.protocol.budget import ALLOWANCE, BudgetShare, ReceiveBudget
 from echo.protocol.deflate import INFLATE_STEP, Inflater
 from echo.protocol.errors import MessageTooBig, TryAgainLater
 from echo.protocol.messages import INFLATE_TURN, MessageParser
-from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import Opcode
 from tests.protocol.streams import (
     FORGETFUL,
@@ -16,6 +17,7 @@ from tests.protocol.streams import (
     compressed,
     deflate,
     feed,
+    new_parser,
     outcome,
     outcomes,
 )
@@ -88,37 +90,37 @@ def test_the_limit_of_what_is_not_compressed_is_met_by_its_header():
 
 
 def parsers(limit, count=2, longest=MEBIBYTE):
+    """Parsers that share a budget of ``limit`` bytes."""
     budget = ReceiveBudget(limit)
-    return budget, [MessageParser(longest, budget, Inflater(FORGETFUL)) for _ in range(count)]
+    return budget, [new_parser(longest, FORGETFUL, budget) for _ in range(count)]
 
 
 def test_the_budget_counts_inflated_bytes():
     budget, (one, other) = parsers(10_000)
-    feed(one, [frame(BINARY, deflate(bytes(6000)), fin=False, rsv=RSV1)])
+    message = bytes(ALLOWANCE + 6000)
+    feed(one, [frame(BINARY, deflate(message), fin=False, rsv=RSV1)])
     assert budget.used == 6000
-    feed(other, [frame(TEXT, deflate(b"x" * 4000), fin=False, rsv=RSV1)])
+    feed(other, [frame(TEXT, deflate(b"x" * (ALLOWANCE + 4000)), fin=False, rsv=RSV1)])
     assert budget.used == budget.limit == 10_000
-    assert feed(one, [frame(CONTINUATION)]) == [(BINARY, bytes(6000))]
+    assert feed(one, [frame(CONTINUATION)]) == [(BINARY, message)]
     assert budget.used == 4000
     other.discard()
     assert budget.used == 0
 
 
-def test_one_inflated_byte_above_the_budget_is_1013_for_who_sent_it():
-    budget, (one, other) = parsers(10_000)
-    feed(one, [frame(BINARY, deflate(bytes(6000)), fin=False, rsv=RSV1)])
-    assert feed(other, [frame(BINARY, deflate(bytes(4001)), fin=False, rsv=RSV1)]) == []
-    assert isinstance(other.failure, TryAgainLater)
-    assert other.failure.code == 1013
-    assert one.failure is None
-    other.discard()
-    assert budget.used == 6000
+@pytest.mark.parametrize(("more", "failure"), [(0, None), (1, TryAgainLater)])
+def test_one_inflated_byte_above_the_budget_is_1013(more, failure):
+    budget, (one,) = parsers(10_000, count=1)
+    message = bytes(ALLOWANCE + budget.limit + more)
+    assert feed(one, [frame(BINARY, deflate(message), fin=False, rsv=RSV1)]) == []
+    assert type(one.failure) is (failure or NoneType)
+    assert budget.used == (0 if failure else budget.limit)
 
 
 def test_every_violation_gives_back():
     for bad in (b"\x07", deflate(b"\xff"), deflate(bytes(2000))):
-        budget, (one, _) = parsers(10_000, longest=3000)
-        beginning = deflate(b"x" * 1500) + b"\x00\x00\xff\xff"
+        budget, (one,) = parsers(10_000, count=1, longest=ALLOWANCE + 3000)
+        beginning = deflate(b"x" * (ALLOWANCE + 1500)) + b"\x00\x00\xff\xff"
         feed(one, [frame(TEXT, beginning, fin=False, rsv=RSV1)])
         assert budget.used == 1500
         feed(one, [frame(CONTINUATION, bad)])
@@ -133,7 +135,7 @@ def test_every_violation_gives_back():
 def turns(data, limit, agreed=FORGETFUL):
     """For each call of feed: the work it did, the events it gave; and the parser in the end."""
     inflater = Inflater(agreed)
-    parser = MessageParser(limit, ReceiveBudget(limit), inflater)
+    parser = MessageParser(limit, BudgetShare(ReceiveBudget(2 * limit), pytest.fail), inflater)
     given = [(0, parser.feed(data, len(data)))]
     given[0] = (inflater.work, given[0][1])
     while parser.more:
@@ -246,7 +248,7 @@ def test_many_bombs_within_the_limit_are_not_all_there_at_once(agreed):
     stream = compressed(BINARY, deflate(bytes(MEBIBYTE), level=9)) * 100
 
     def feed_bombs():
-        parser = MessageParser(MEBIBYTE, ReceiveBudget(MEBIBYTE), Inflater(agreed))
+        parser = new_parser(MEBIBYTE, agreed, ReceiveBudget(2 * MEBIBYTE))
         messages = len(parser.feed(stream, len(stream)))
         while parser.more:
             parser.give_back()

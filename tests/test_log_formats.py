@@ -1,4 +1,4 @@
-"""The lines of the message log: what they show of a message, and what they never show."""
+"""The lines of the logs: what they show of a message, and what they never show."""
 
 import unicodedata
 
@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from echo.logs import (
-    HEX_BYTES,
-    MESSAGE_BYTES,
-    LogQueue,
-    MessageLog,
-    SilentMessageLog,
-    escape,
-)
+from echo.log_formats import FORMATS, escape
+from echo.logs import HEX_BYTES, MESSAGE_BYTES, LogOutput, MessageLog
 from echo.protocol.rfc6455 import Opcode
 from tests.pipes import DEADLINE, Pipe
 
@@ -103,27 +97,17 @@ def write():
 
     def write(*messages: tuple[str, Opcode, bytes]) -> bytes:
         pipe = Pipe()
-        queue = LogQueue(pipe.stream)
-        log = MessageLog(queue)
+        output = LogOutput(pipe.stream, FORMATS["text"])
+        log = MessageLog(output)
         for message in messages:
             log.write(*message)
         written = b"".join(line.encode() + b"\n" for line in pipe.lines(len(messages)))
-        queue.close(DEADLINE)
+        output.writer.close(DEADLINE)
         written += pipe.rest()
         pipe.stop_reading()
         return written
 
     return write
-
-
-class Recorder:
-    """Takes what is put into a queue, and keeps it."""
-
-    def __init__(self) -> None:
-        self.values: list[object] = []
-
-    def put(self, *values: object) -> None:
-        self.values += values
 
 
 def kept(text: str) -> str:
@@ -203,22 +187,6 @@ def test_binary_shows_its_length_and_its_first_bytes_in_hex(write):
 def test_messages_keep_their_order(write):
     written = write(*[(PEER, TEXT, str(i).encode()) for i in range(1000)])
     assert written.decode().split("\n") == [f"{PEER} sent: {i}" for i in range(1000)] + [""]
-
-
-@pytest.mark.parametrize("kind", [TEXT, BINARY])
-def test_log_keeps_no_more_of_a_message_than_it_shows(kind):
-    recorder = Recorder()
-    MessageLog(recorder).write(PEER, kind, b"x" * 1_000_000)
-    sizes = [len(value) for value in recorder.values if isinstance(value, bytes | bytearray)]
-    assert sizes == [MESSAGE_BYTES]
-
-
-def test_silent_log_writes_nothing_and_is_a_message_log(capfd):
-    log = SilentMessageLog()
-    for kind in (TEXT, BINARY):
-        log.write(PEER, kind, b"secret")
-    assert capfd.readouterr() == ("", "")
-    assert isinstance(log, MessageLog)
 
 
 def test_escape_leaves_no_unsafe_character():
