@@ -19,6 +19,7 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 from greenlet import greenlet
 
+from echo.log_formats import FORMATS
 from echo.net.channel import Channel
 from echo.net.connection import Connection
 from echo.net.events import Events
@@ -266,11 +267,10 @@ class Log(list):
         self._news = Event()
 
     def closed(self, record):
-        self._add(str(record))
+        self._add(FORMATS["text"].closed(0.0, record))
 
     def answered(self, answer):
-        line = f'{answer.peer} "{answer.request}" {answer.status} {answer.reason}'
-        self._add(line.rstrip())
+        self._add(FORMATS["text"].answered(0.0, answer))
 
     def tls_failed(self, peer, reason):
         self._add(f"{peer} TLS: {reason}")
