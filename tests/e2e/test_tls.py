@@ -284,6 +284,7 @@ def test_a_handshake_and_a_head_have_one_deadline(start_tls):
         time.sleep(1.6)
         began = time.monotonic()
         with server.tls.wrap_socket(sock, server_hostname=server.host) as client:
+            client.sendall(b"GET")
             assert client.recv(12) == b"HTTP/1.1 408"
             assert time.monotonic() - began < 3.0
 
