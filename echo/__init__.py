@@ -1,51 +1,58 @@
 """A WebSocket echo service: the map of the package.
 
-Three floors; a file imports from its own or a lower one, never upward.
+Three floors; a file imports from its own or a lower one, never upward and never in a circle.
 
 Top: the service
-    gunicorn_master.py  EchoMaster: gunicorn's master, which no fault of one worker or file ends
-    gunicorn_worker.py  EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
-    service.py      build_service: the application, its server and its logs in one process
-    signals.py      stop_on_signals: what a process that serves does at signals
+    handlers.py     echo_message and echo_display, the article's two handlers; the loop is here
     app.py          create_app: the Flask application, its answers to errors, its headers
-    handlers.py     echo_message and echo_display, the article's two handlers; the loop is here;
-                    the inspector's loop and what is known of a connection
     settings.py     Settings: every option
     option_types.py what their values may be
     forwarded.py    TrustedProxies: who asks, as the proxies in front say
-    records.py      where the records of connections are that several processes share: nowhere
-    redis_records.py  or in Redis
+    service.py      build_service: the application, its server and its logs in one process
+    signals.py      what a process that serves does at signals
+    gunicorn_master.py  EchoMaster: gunicorn's master, which no fault of one worker or file ends
+    gunicorn_worker.py  EchoWorker: the service as one of gunicorn's workers, see gunicorn.conf.py
+    logs.py         Logs: messages, ends of connections, requests, faults
+    log_formats.py  their lines, as text or as JSON
+    background_writer.py  the bounded queue and the thread behind every log, and behind Redis
+    redis_records.py  RedisRecords: records of connections that several processes share
     metrics.py      Metrics: the figures for Prometheus at /metrics
     metrics_files.py  the directory by which several processes share them
-    log_formats.py  all logs together, as text or as JSON
-    logs.py         the message log and the access log, written by a thread
+
+Top, ``inspector``: what /ws/inspect sees and says
+    connection.py   inspect: a loop that tells its client what arrived, frame by frame
+    frames.py       what goes over the wire, as it is and not as it should be
+    reports.py      the reports, as JSON objects
+    allowance.py    how much a report may say to whoever floods
+    credentials.py  header fields whose values it hides
 
 Middle, ``net``: gevent's sockets
-    http_server.py  pywsgi's server: listening, capacity, stopping
+    server.py       HTTPServer: listening, capacity, stopping
+    http.py         HTTPHandler: one HTTP connection, its heads, answers and deadlines
+    turns.py        how HTTP leaves WebSockets their share of time
     upgrade.py      upgrade: from a request to a Connection, by gevent-websocket's handler
-    http_handler.py one HTTP connection: heads against deadlines, answers, the access log
-    keepalive.py    the greenlet that pings quiet connections
     connection.py   Connection: read_message, write_message, ping, close
-    inspection.py   InspectedConnection: tells its peer what arrived, frame by frame
+    keepalive.py    the greenlet that pings quiet connections
     registry.py     connections by their ids, and the records of the last that ended
-    tls_channel.py  TLSChannel: a Channel whose bytes are encrypted
+    events.py       Events: what happens here, for logs, metrics and records to listen to
+    counters.py     Counters: messages and bytes, counted at the price of an addition
+    limits.py       Limits: what a client may take
+    channel.py      Channel: the bytes of one socket; the only file that touches gevent's hub
+    tls_channel.py  TLSChannel: the same, encrypted
     certificate.py  Certificate: what TLS needs, read anew when it changes
-    watcher.py      what the server tells: entries of the log, and to a Watcher
-    channel.py      bytes in and out of one socket; the only file that parks greenlets in the hub
-    limits.py       Limits: what a peer may take
+    descriptors.py  how many files the process may open
 
-Ground, ``protocol``: RFC 6455 without I/O
-    messages.py     frames become messages: sections 5.4 to 5.6, 7 and 8.1
-    partial_message.py  the message that is not whole yet: UTF-8, its limit, the budget of all
-    deflate.py      permessage-deflate: RFC 7692
-    extensions.py   the header field of the extensions: section 9.1
-    observer.py     what goes over the wire, frame by frame, unchecked
-    reports.py      what the inspector says, as JSON
-    handshake.py    the opening handshake: section 4
+Ground, ``protocol``: RFC 6455, 7692 and 9112 without I/O
     http_head.py    the head of an HTTP request: RFC 9112
+    handshake.py    negotiate: the opening handshake, section 4
+    extensions.py   the header field of the extensions: section 9.1
+    session.py      Session: a WebSocket after its handshake, both directions; its closing
+    messages.py     MessageParser: frames become messages, sections 5.4 to 5.6 and 8.1
+    partial_message.py  the message that is not whole yet: UTF-8 and its limit
+    deflate.py      permessage-deflate: RFC 7692
     frames.py       frames and close payloads as values: section 5.2
-    tally.py        messages in and out, counted at the price of an addition
-    excerpts.py     what a peer sent, cut for reasons and logs
+    budget.py       the memory that all connections share for unfinished messages
+    excerpts.py     what a client sent, cut for reasons and logs
     errors.py       every exception, with its close code or HTTP status
     rfc6455.py      the numbers
 """

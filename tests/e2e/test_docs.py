@@ -84,6 +84,26 @@ def test_the_figures():
         )
 
 
+# ---- The map of the package
+
+
+def test_the_map_lists_every_file():
+    """In ``echo/__init__.py``, each on its floor, and with a name that the file defines."""
+    listed = {}
+    folder = ""
+    source = (ROOT / "echo" / "__init__.py").read_text(encoding="utf-8")
+    for line in source.splitlines():
+        if floor := re.match(r"\w+(?:, ``(\w+)``)?: ", line):
+            folder = f"{floor[1]}/" if floor[1] else ""
+        elif entry := re.match(r"    (\w+\.py) +(?:(\w+): )?", line):
+            listed[folder + entry[1]] = entry[2]
+    files = {path.relative_to(ROOT / "echo") for path in (ROOT / "echo").rglob("*.py")}
+    assert listed.keys() == {str(path) for path in files if path.name != "__init__.py"}
+    for path, name in listed.items():
+        source = (ROOT / "echo" / path).read_text(encoding="utf-8")
+        assert name is None or re.search(rf"^ *(?:class|def) {name}\b", source, re.MULTILINE), path
+
+
 # ---- Reports and records
 
 
