@@ -24,9 +24,8 @@ from echo.signals import RELOAD, stop_on_signals
 def command(context: click.Context, /, **_: object) -> None:
     """Serve a WebSocket that sends every message back, and a page to try it.
 
-    Each option can stand in the environment too, under the name in brackets; an option on the
-    command line beats it. A repeatable one takes its values from the environment separated by
-    spaces.
+    Each option can also be set by the environment variable in brackets; the command line wins.
+    A variable of a repeatable option takes several values, separated by spaces.
     """
     settings = Settings.from_context(context)
     (_serve_by_workers if settings.workers else serve)(settings)

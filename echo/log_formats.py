@@ -78,8 +78,10 @@ class TextFormat:
         return (
             f"{record.peer} closed: {record.code}{reason}, ended by the {record.ended_by}, "
             f"after {record.duration_ms / 1000:.3f} s, "
-            f"in {record.messages_in} messages {record.bytes_in} bytes, "
-            f"out {record.messages_out} messages {record.bytes_out} bytes"
+            f"received {_counted(record.messages_in, 'message')} "
+            f"({_counted(record.bytes_in, 'byte')}), "
+            f"sent {_counted(record.messages_out, 'message')} "
+            f"({_counted(record.bytes_out, 'byte')})"
         )
 
     def answered(self, _: float, answer: Answer) -> str:
@@ -161,6 +163,11 @@ class JSONFormat:
 
 #: The values of --log-format.
 FORMATS: Final[Mapping[str, Format]] = {"text": TextFormat(), "json": JSONFormat()}
+
+
+def _counted(count: int, noun: str) -> str:
+    """The number with its noun: 1 byte, 2 bytes."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _places(url: URL) -> tuple[str, str]:

@@ -119,6 +119,7 @@ class RedisRecords:
         not_taken = self._writer.close(timeout)
         self._failed += not_taken
         self._report()
+        self._redis.close()
 
     def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:
         """Read a record, in a thread of gevent's pool, which would print what is raised."""

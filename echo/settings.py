@@ -73,7 +73,7 @@ class Settings:
         "--host",
         "ECHO_HOST",
         HostParameter(),
-        "Address to listen on. By default HOST where a platform sets PORT, else 0.0.0.0 there.",
+        "Address to listen on. By default, where PORT is set: HOST, else 0.0.0.0.",
     )
     port: int = _option(
         8000,

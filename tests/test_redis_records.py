@@ -11,6 +11,7 @@ import pytest
 from echo.background_writer import QUEUE_ENTRIES
 from echo.net.registry import ConnectionRecord
 from echo.redis_records import RecordsUnavailable, RedisRecords, check_redis_url
+from tests.pipes import DEADLINE
 
 RECORD = ConnectionRecord(**{field.name: 1 for field in fields(ConnectionRecord)})
 
@@ -19,7 +20,7 @@ RECORD = ConnectionRecord(**{field.name: 1 for field in fields(ConnectionRecord)
 def records_at(url, notices):
     records = RedisRecords(url, notices.append)
     yield records
-    records.close(30.0)
+    records.close(DEADLINE)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_each_line_counts_what_was_dropped_since_the_one_before(unused_tcp_port,
     records = RedisRecords(f"redis://127.0.0.1:{unused_tcp_port}", notices.append)
     for _ in range(1200):
         records.closed(RECORD)
-    records.close(30.0)
+    records.close(DEADLINE)
     assert records.dropped == 1200
     counts = [int(line.split(": ")[1]) for line in notices]
     assert sum(counts) == 1200
@@ -154,17 +155,25 @@ class Impostor:
         self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
-        Thread(target=self._accept, daemon=True).start()
+        self._threads = []
+        self._start(self._accept)
 
     def close(self):
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for thread in self._threads:
+            thread.join(DEADLINE)
+            assert not thread.is_alive(), "a connection is still open"
+
+    def _start(self, target, *arguments):
+        self._threads.append(Thread(target=target, args=arguments, daemon=True))
+        self._threads[-1].start()
 
     def _accept(self):
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                Thread(target=self._serve, args=(client,), daemon=True).start()
+                self._start(self._serve, client)
 
     def _serve(self, client):
         with client, client.makefile("rb") as commands, suppress(OSError):

@@ -220,7 +220,7 @@ def test_the_log_shows_the_message_and_counts_what_was_on_the_wire(start_server)
         client.send_end()
         client.read_end()
         server.stdout.wait_for_line(rf"^{re.escape(client.address)} sent: (well ){{100}}")
-        figures = rf", in 1 messages {len(wire)} bytes, out 1 messages {out} bytes$"
+        figures = rf", received 1 message \({len(wire)} bytes\), sent 1 message \({out} bytes\)$"
         server.stderr.wait_for_line(rf"^{re.escape(client.address)} closed: .*{figures}")
 
 

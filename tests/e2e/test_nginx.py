@@ -148,7 +148,7 @@ def test_a_node_stops_under_load_and_no_echo_is_lost_or_doubled(nodes, nginx):
     assert len(second.stderr.matching(r" closed: 1000, ended by the peer")) == MANY
     # Each message that a node has read was echoed, and each echo has arrived.
     counts = [
-        re.search(r"in (\d+) messages .*out (\d+) messages", line).groups()
+        re.search(r"received (\d+) messages? .*sent (\d+) message", line).groups()
         for line in first.stderr.matching(" closed: ") + second.stderr.matching(" closed: ")
     ]
     echoed = sum(len(client.echoed) for client in clients)

@@ -203,7 +203,7 @@ def test_an_echo_that_is_under_way_comes_whole(server, number):
         server.stop(number=0)
         log = server.stderr.lines
     assert len(log) == 2
-    figures = f" out 1 messages {10 + len(message) + 2 + len(GOING_AWAY.payload)} bytes"
+    figures = f" sent 1 message ({10 + len(message) + 2 + len(GOING_AWAY.payload)} bytes)"
     (line,) = [line for line in log if line.endswith(figures)]
     assert " closed: 1001 (going away), ended by the server, after " in line
 
@@ -227,7 +227,7 @@ def test_every_message_that_was_answered_is_answered_whole(server, number):
         client.sock.close()
         server.stop(number=0)
         (line,) = server.stderr.lines
-        assert f" out {seen} messages " in line
+        assert f" sent {seen} message" in line
 
 
 @signals
@@ -248,7 +248,7 @@ def test_a_message_that_was_begun_takes_nothing_from_those_before_it(server, num
         client.sock.close()
         server.stop(number=0)
     (line,) = server.stderr.lines
-    assert " out 2 messages " in line
+    assert " sent 2 messages " in line
 
 
 @signals

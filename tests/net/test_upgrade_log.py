@@ -40,7 +40,8 @@ def test_a_websocket_is_one_line_when_it_has_ended(service, host, shown):
     one.join()
     assert ends(one) == [f"{where} closed: 1000 (bye), ended by the peer"]
     assert re.fullmatch(
-        r".*, after \d+\.\d{3} s, in 1 messages 18 bytes, out 1 messages 7 bytes", one.log[0]
+        r".*, after \d+\.\d{3} s, received 1 message \(18 bytes\), sent 1 message \(7 bytes\)",
+        one.log[0],
     )
 
 
