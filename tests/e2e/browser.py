@@ -4,7 +4,10 @@ import re
 import shutil
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
+
+from tests.e2e.server_process import ROOT
 
 DEADLINE = 30_000  # milliseconds
 
@@ -20,6 +23,13 @@ CHROMIUM_ARGUMENTS = [
     "--no-first-run",
     "--disable-quic",
 ]
+
+#: The page's modules: where they are on disk, and below which path they are served.
+MODULES = ROOT / "static" / "js"
+MODULES_PATH = "/static/js"
+
+#: The module that starts the page, which is all that it does.
+MAIN = "app/main.js"
 
 SENT = '#log > [data-direction="sent"]'
 RECEIVED = '#log > [data-direction="received"]'
@@ -83,6 +93,52 @@ def open_page(page, server, fragment=""):
     response = page.goto(f"{server.url}/ws/echo_display{fragment}")
     expect_state(page, "connected")
     return response
+
+
+def open_without_application(page, server):
+    """The page as the server sends it, under its own policy, but with nothing that starts it."""
+    page.route(
+        f"**{MODULES_PATH}/{MAIN}",
+        lambda route: route.fulfill(content_type="text/javascript", body=""),
+    )
+    page.goto(f"{server.url}/ws/echo_display")
+
+
+@pytest.fixture(scope="module")
+def module_page(browser, shared_server):
+    """The page before it is started, shared by the tests of a file that import single modules."""
+    complaints = Complaints()
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(DEADLINE)
+    page = context.new_page()
+    page.on("console", complaints.of_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    open_without_application(page, shared_server)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def run(page, paths, function, *arguments):
+    """What a JavaScript function returns that gets the modules at the paths and the arguments.
+
+    ``paths``: one, or several with spaces between, such as ``"app/state.js i18n/texts.js"``.
+    """
+    return page.evaluate(
+        f"""async ([paths, given]) => {{
+            const modules = await Promise.all(paths.map((path) => import(path)));
+            return await ({function})(...modules, ...given);
+        }}""",
+        [[f"{MODULES_PATH}/{path}" for path in paths.split()], arguments],
+    )
+
+
+def expect_no_violation(page, context=None):
+    """Fail where axe finds something, in light, or with the colours in dark."""
+    for scheme, options in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
+        page.emulate_media(color_scheme=scheme)
+        results = Axe().run(page, context=context, options=options)
+        assert results.violations_count == 0, results.generate_report()
 
 
 def expect_state(page, state):

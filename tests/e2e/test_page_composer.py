@@ -526,7 +526,7 @@ def test_both_languages_have_all_texts_of_the_tools(page, echo_server):
     open_page(page, echo_server)
     shapes = page.evaluate(
         """async () => {
-            const { TEXTS } = await import("/static/texts.js");
+            const { TEXTS } = await import("/static/js/i18n/texts.js");
             const shape = (value) => typeof value === "object"
                 ? Object.entries(value).map(([key, part]) => [key, shape(part)])
                 : [typeof value, value.length > 0];

@@ -12,7 +12,7 @@ LANGS = {"en": "en", "zh": "zh-Hans"}
 
 #: The paths of a table's texts and what is there: a string, or a function and how many arguments.
 SHAPES = """async () => {
-    const {TEXTS} = await import("/static/texts.js");
+    const {TEXTS} = await import("/static/js/i18n/texts.js");
     const shape = (value, path) => {
         if (typeof value === "function") return [[path, "function"]];
         if (typeof value !== "object" || value === null) return [[path, typeof value]];

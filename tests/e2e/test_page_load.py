@@ -81,7 +81,7 @@ def test_the_histogram_counts_each_time_in_its_bucket(page, echo_server):
     open_page(page, echo_server)
     buckets = page.evaluate(
         """async () => {
-            const { measure } = await import("/static/load_result.js");
+            const { measure } = await import("/static/js/load/statistics.js");
             const times = Float64Array.of(30, 0.04, 0.1, 0.19, 0.2, 1, 1.99, 0, 29, 999);
             return measure({ times, done: 9, size: 1, seconds: 1 }).buckets;
         }"""

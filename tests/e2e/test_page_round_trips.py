@@ -17,7 +17,8 @@ PLOT = f"{ROOT} .plot"
 #: A second chart on the page, in ``window.chart``, for times that the test chooses.
 MAKE_CHART = """async () => {
     const [{ createRoundTrips }, { TEXTS }] =
-        await Promise.all([import("/static/chart.js"), import("/static/texts.js")]);
+        await Promise.all([import("/static/js/load/round_trips_view.js"),
+            import("/static/js/i18n/texts.js")]);
     const root = document.querySelector("#round-trips-root");
     root.replaceChildren();
     window.TEXTS = TEXTS;

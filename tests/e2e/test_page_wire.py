@@ -40,10 +40,10 @@ FRAME = "#log > [data-kind=frame]"
 
 #: Puts a report of the inspector onto the page as the page itself would, and returns its rows.
 DRAW = """async (reports) => {
-    const {Log} = await import("/static/log.js");
-    const {Recorder} = await import("/static/records.js");
-    const {drawWire, isForWire} = await import("/static/wire.js");
-    const {TEXTS} = await import("/static/texts.js");
+    const {Log} = await import("/static/js/log/log.js");
+    const {Recorder} = await import("/static/js/connection/recorder.js");
+    const {wireView} = await import("/static/js/wire/wire_view.js");
+    const {TEXTS} = await import("/static/js/i18n/texts.js");
     const log = new Log(1000);
     const recorder = new Recorder(log, (id) => `/ws/connections/${id}`, () => {});
     const socket = {extensions: "permessage-deflate"};
@@ -51,7 +51,7 @@ DRAW = """async (reports) => {
     for (const report of reports) recorder.received(link, report, 0);
     const list = document.createElement("ol");
     list.id = "drawn";
-    list.append(...log.entries.filter(isForWire).map((entry) => drawWire(entry, TEXTS.en)));
+    list.append(...log.entries.filter(wireView.shows).map((entry) => wireView.draw(entry, TEXTS.en)));
     document.querySelector("main").append(list);
 }"""
 
