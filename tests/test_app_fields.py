@@ -50,7 +50,7 @@ DATES = [
 @pytest.mark.parametrize("field", ["If-Modified-Since", "If-Unmodified-Since", "If-Range"])
 @pytest.mark.parametrize("date", DATES)
 def test_a_condition_that_is_no_date_is_ignored(app, caplog, field, date):
-    response = get(app, "/static/echo_display.css", {field: date, "Range": "bytes=0-1"})
+    response = get(app, "/static/css/base.css", {field: date, "Range": "bytes=0-1"})
     assert response.status_code in {200, 206}
     assert caplog.records == []
 
@@ -124,7 +124,7 @@ FIELDS = st.sampled_from(
 )
 PATHS = st.sampled_from(
     [
-        *("/", "/metrics", "/readyz", "/nothing", "/static/echo_display.css", "/static/nothing"),
+        *("/", "/metrics", "/readyz", "/nothing", "/static/css/base.css", "/static/nothing"),
         *("/ws/echo", "/ws/inspect", "/ws/echo_display", "/ws/connections/x"),
     ]
 )
@@ -155,7 +155,7 @@ def test_no_field_is_a_fault_of_the_server(metered, method, path, query, fields,
 
 @pytest.mark.parametrize("date", ["yesterday", *DATES])
 def test_an_unreadable_condition_leaves_the_readable_ones(app, date):
-    path = "/static/echo_display.css"
+    path = "/static/css/base.css"
     etag = get(app, path, {}).headers["ETag"]
     assert get(app, path, {"If-None-Match": etag, "If-Modified-Since": date}).status_code == 304
     fields = {"If-Unmodified-Since": date, "Range": "bytes=0-1"}

@@ -4,9 +4,12 @@ import re
 import shutil
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-DEADLINE = 30_000  # milliseconds
+from tests.e2e.server_process import ROOT
+
+DEADLINE = 8_000  # milliseconds
 
 #: The same engine without windows and what belongs to them, a fifth of the work; or all of it.
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
@@ -20,6 +23,13 @@ CHROMIUM_ARGUMENTS = [
     "--no-first-run",
     "--disable-quic",
 ]
+
+#: The page's modules: where they are on disk, and below which path they are served.
+MODULES = ROOT / "static" / "js"
+MODULES_PATH = "/static/js"
+
+#: The module that starts the page, which is all that it does.
+MAIN = "app/main.js"
 
 SENT = '#log > [data-direction="sent"]'
 RECEIVED = '#log > [data-direction="received"]'
@@ -85,6 +95,52 @@ def open_page(page, server, fragment=""):
     return response
 
 
+def open_without_application(page, server):
+    """The page as the server sends it, under its own policy, but with nothing that starts it."""
+    page.route(
+        f"**{MODULES_PATH}/{MAIN}",
+        lambda route: route.fulfill(content_type="text/javascript", body=""),
+    )
+    page.goto(f"{server.url}/ws/echo_display")
+
+
+@pytest.fixture(scope="module")
+def module_page(browser, shared_server):
+    """The page before it is started, shared by the tests of a file that import single modules."""
+    complaints = Complaints()
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(DEADLINE)
+    page = context.new_page()
+    page.on("console", complaints.of_console)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    open_without_application(page, shared_server)
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def run(page, paths, function, *arguments):
+    """What a JavaScript function returns that gets the modules at the paths and the arguments.
+
+    ``paths``: one, or several with spaces between, such as ``"app/state.js i18n/texts.js"``.
+    """
+    return page.evaluate(
+        f"""async ([paths, given]) => {{
+            const modules = await Promise.all(paths.map((path) => import(path)));
+            return await ({function})(...modules, ...given);
+        }}""",
+        [[f"{MODULES_PATH}/{path}" for path in paths.split()], arguments],
+    )
+
+
+def expect_no_violation(page, context=None):
+    """Fail where axe finds something, in light, or with the colours in dark."""
+    for scheme, options in (("light", None), ("dark", {"runOnly": ["color-contrast"]})):
+        page.emulate_media(color_scheme=scheme)
+        results = Axe().run(page, context=context, options=options)
+        assert results.violations_count == 0, results.generate_report()
+
+
 def expect_state(page, state):
     expect(page.locator("#state")).to_have_attribute("data-state", state)
     expect(page.locator("#state")).to_have_text(state.capitalize())
@@ -131,6 +187,19 @@ def choose(page, kind):
 def send(page, text):
     page.locator("#message").fill(text)
     page.locator("#message").press("Enter")
+
+
+def expect_rows_in_place(page):
+    """Fails unless each row in view begins where the one before it ends, without a gap."""
+    page.wait_for_function(
+        """() => {
+            const rows = [...document.querySelectorAll("#log > li")]
+                .map((row) => row.getBoundingClientRect());
+            const view = document.querySelector("#log-view").getBoundingClientRect();
+            return rows.every((row, i) => !i || Math.abs(row.top - rows[i - 1].bottom) < 1)
+                && rows[0].top <= view.top + 1 && rows.at(-1).bottom >= view.bottom - 1;
+        }"""
+    )
 
 
 def tab_to(page, selector, key="Tab"):

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 import pytest
 
 from tests.e2e.authority import Authority
-from tests.e2e.browser import browser, complaints, page  # noqa: F401
+from tests.e2e.browser import browser, complaints, module_page, page  # noqa: F401
 from tests.e2e.server_process import ServerProcess
 
 

@@ -3,12 +3,22 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.e2e.browser import RECEIVED, SENT, choose, expect_state, open_page, send, tab_to
+from tests.e2e.browser import (
+    RECEIVED,
+    SENT,
+    choose,
+    expect_no_violation,
+    expect_state,
+    open_page,
+    send,
+    tab_to,
+)
 
 pytestmark = pytest.mark.no_cover
+
+ROOT = "#composer-root"
 
 HOSTILE_NAME = "<img src=x onerror=alert(1)>\u202egnp.exe"
 
@@ -54,33 +64,14 @@ def test_json_is_sent_as_it_was_typed(page, echo_server):
     expect(page.locator(RECEIVED)).to_have_attribute("data-kind", "text")
 
 
-@pytest.mark.parametrize(
-    ("typed", "says"),
-    [
-        ('{"a": [1, -2.5e3, true, false, null, "\\n\\u00e9"], "b": {}}', "This is JSON."),
-        ("7", "This is JSON."),
-        ('{"a": 1,\n}', "“}” in line 2, column 1. Expected there: a name in double quotes."),
-        ("[1,]", "“]” in line 1, column 4. Expected there: a value."),
-        ("[1 2]", "“2” in line 1, column 4. Expected there: a comma or ]."),
-        ('{"a" 1}', "“1” in line 1, column 6. Expected there: a colon."),
-        ("{a: 1}", "“a” in line 1, column 2. Expected there: a name in double quotes or }."),
-        ('{"a": 1]', "“]” in line 1, column 8. Expected there: a comma or }."),
-        ("nul", "“n” in line 1, column 1. Expected there: a value."),
-        ("01", "“1” in line 1, column 2. Expected there: the end."),
-        ('"\U0001f600" x', "“x” in line 1, column 5. Expected there: the end."),
-        ('"a\nb"', "U+000A in line 1, column 3. Expected there: an escape such as"),
-        (r'"\x"', "“\\” in line 1, column 2. Expected there: no backslash"),
-        ("[1,\u00a02]", "U+00A0 in line 1, column 4. Expected there: a value."),
-        ('{"a": [', "it ends in line 1, column 8. Expected next: a value or ]."),
-        ('["a', "it ends in line 1, column 4. Expected next: the closing double quote"),
-    ],
-)
-def test_json_is_checked_as_it_is_typed_with_the_place_of_an_error(page, echo_server, typed, says):
+def test_json_is_checked_as_it_is_typed_with_the_place_of_an_error(page, echo_server):
     open_page(page, echo_server)
     choose(page, "json")
-    page.locator("#message").fill(typed)
-    expect(page.locator("#hint")).to_contain_text(says)
+    page.locator("#message").fill('{"a": 1,\n}')
+    expect(page.locator("#hint")).to_contain_text("“}” in line 2, column 1. Expected there: a name")
     expect(page.locator("#error")).to_be_empty()  # nobody asked to send it yet
+    page.locator("#message").fill('{"a": 1}')
+    expect(page.locator("#hint")).to_have_text("This is JSON.")
 
 
 def test_bad_json_stays_and_the_caret_goes_to_the_error(page, echo_server):
@@ -97,19 +88,13 @@ def test_bad_json_stays_and_the_caret_goes_to_the_error(page, echo_server):
     expect(page.locator("#hint")).to_have_text("This is JSON.")
 
 
-def test_json_is_laid_out_without_a_change_to_its_values(page, echo_server):
+def test_json_is_laid_out_on_request(page, echo_server):
     open_page(page, echo_server)
     expect(page.locator("#format")).to_be_hidden()
     choose(page, "json")
-    page.locator("#message").fill(
-        '{"2":1.0,"1":12345678901234567890,"e":[ ],"o":{\n},"l":["{", 1e400]}'
-    )
+    page.locator("#message").fill('{"2":1.0,"1":[]}')
     page.locator("#format").click()
-    laid_out = (
-        '{\n  "2": 1.0,\n  "1": 12345678901234567890,\n  "e": [],\n  "o": {},\n'
-        '  "l": [\n    "{",\n    1e400\n  ]\n}'
-    )
-    expect(page.locator("#message")).to_have_value(laid_out)
+    expect(page.locator("#message")).to_have_value('{\n  "2": 1.0,\n  "1": []\n}')
     expect(page.locator("#message")).to_be_focused()
 
     page.locator("#message").fill("[")
@@ -118,33 +103,15 @@ def test_json_is_laid_out_without_a_change_to_its_values(page, echo_server):
     expect(page.locator("#message")).to_have_value("[")
 
 
-def test_deeply_nested_json_is_no_trouble(page, echo_server):
-    open_page(page, echo_server)
-    choose(page, "json")
-    page.locator("#message").fill("[" * 100_000)
-    expect(page.locator("#hint")).to_contain_text("column 100,001. Expected next: a value or ]")
-
-
 # ---- Hex
 
 
-@pytest.mark.parametrize(
-    ("typed", "complaint"),
-    [
-        ("48 65 6g", "“g” at position 8 is not a hex digit"),
-        ("48\u202e", "U+202E at position 3"),
-        ("48 abc", "odd number of hex digits (3) at position 4"),
-    ],
-)
-def test_bad_hex_stays_with_a_reason_that_is_said_in_both_languages(
-    page, echo_server, typed, complaint
-):
+def test_bad_hex_stays_with_a_reason_that_is_said_in_both_languages(page, echo_server):
     open_page(page, echo_server)
     choose(page, "binary")
-    send(page, typed)
-    expect(page.locator("#error")).to_contain_text("Nothing was sent. ")
-    expect(page.locator("#error")).to_contain_text(complaint)
-    expect(page.locator("#message")).to_have_value(typed)
+    send(page, "48 65 6g")
+    expect(page.locator("#error")).to_contain_text("Nothing was sent. “g” at position 8 is not")
+    expect(page.locator("#message")).to_have_value("48 65 6g")
     page.locator("#language").click()
     expect(page.locator("#error")).to_contain_text("未发送任何内容")
     expect(page.get_by_role("radio", name="十六进制")).to_be_checked()
@@ -346,11 +313,8 @@ def test_repeating_ends_with_the_connection(page, echo_server):
 @pytest.mark.parametrize(
     ("label", "typed", "complaint"),
     [
-        ("Times", "0", "Times: a whole number from 1 to 10,000, please."),
         ("Times", "10001", "Times: a whole number from 1 to 10,000, please."),
         ("Every … ms", "9", "Every … ms: a whole number from 10 to 60,000, please."),
-        ("Every … ms", "1.5", "Every … ms: a whole number from 10 to 60,000, please."),
-        ("Every … ms", "", "Every … ms: a whole number from 10 to 60,000, please."),
     ],
 )
 def test_repeating_has_bounds(page, echo_server, label, typed, complaint):
@@ -382,35 +346,44 @@ def test_what_cannot_be_sent_cannot_be_repeated(page, echo_server):
 # ---- Closing
 
 
-@pytest.mark.parametrize("code", [1000, 3000, 4999])
-def test_the_connection_is_closed_with_a_code_and_a_reason(page, echo_server, code):
+def test_the_connection_is_closed_with_a_code_and_a_reason(page, echo_server):
     closes = []
 
     def accept(connection):
-        connection.on_close(lambda *close: closes.append(close))
+        def answer(code, reason):
+            closes.append((code, reason))
+            connection.close(code=code, reason=reason)
+
+        connection.on_close(answer)
 
     page.route_web_socket(re.compile("/ws/echo"), accept)
+    # The server has no record of what it has not seen.
+    page.route(re.compile("/ws/connections/"), lambda route: route.fulfill(json={}))
     open_page(page, echo_server)
     open_tool(page, "closing")
-    page.get_by_label("Code", exact=True).fill(str(code))
     page.get_by_label("Reason").fill("Grüße <b>")
     expect(page.locator("#close-reason-hint")).to_have_text("11 of 123 bytes")
-    page.get_by_role("button", name="Close connection").click()
-    expect(page.locator("#state")).not_to_have_attribute("data-state", "connected")
-    page.wait_for_function("() => true")  # lets the test hear of the close
-    assert closes == [(code, "Grüße <b>")]
+    for code in (1000, 3000, 4999):
+        page.get_by_label("Code", exact=True).fill(str(code))
+        page.get_by_role("button", name="Close connection").click()
+        expect_state(page, "disconnected")
+        assert closes.pop() == (code, "Grüße <b>")
+        page.locator("#connect").click()
+        expect_state(page, "connected")
 
 
-@pytest.mark.parametrize("code", ["", "999", "1001", "1005", "2999", "5000", "1e3", "\uff14000"])
-def test_a_code_that_a_page_may_not_send_is_refused(page, echo_server, code):
+def test_a_code_that_a_page_may_not_send_is_refused(page, echo_server):
     open_page(page, echo_server)
     open_tool(page, "closing")
-    page.get_by_label("Code", exact=True).fill(code)
-    page.get_by_label("Code", exact=True).press("Enter")
-    expect(page.locator("#error")).to_have_text(
-        "Nothing was closed: a page may send the code 1000 or one from 3000 to 4999."
-    )
-    expect(page.get_by_label("Code", exact=True)).to_have_attribute("aria-invalid", "true")
+    field = page.get_by_label("Code", exact=True)
+    for code in ("", "999", "1001", "1005", "2999", "5000", "1e3", "\uff14000"):
+        field.fill(code)
+        expect(page.locator("#error")).to_be_empty()
+        field.press("Enter")
+        expect(page.locator("#error")).to_have_text(
+            "Nothing was closed: a page may send the code 1000 or one from 3000 to 4999."
+        )
+        expect(field).to_have_attribute("aria-invalid", "true")
     expect_state(page, "connected")
 
 
@@ -438,7 +411,9 @@ def test_without_a_connection_nothing_is_sent_repeated_or_closed(page, echo_serv
     open_page(page, echo_server)
     page.locator("#disconnect").click()
     expect_state(page, "disconnected")
+    expect(page.locator("#send")).to_be_disabled()
     send(page, "too late")
+    expect(page.locator(SENT)).to_have_count(0)
     expect(page.locator("#error")).to_contain_text("there is no connection. Connect first")
     expect_field(page, "too late")
     open_tool(page, "repeat")
@@ -475,32 +450,24 @@ def test_the_tools_work_with_the_keyboard_alone(page, echo_server):
     expect(page.locator("#repeat")).to_contain_text("of 2 sent")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_state_of_the_composer_violates_a_rule_of_axe(page, echo_server, scheme):
-    page.emulate_media(color_scheme=scheme)
+def test_no_state_of_the_composer_violates_a_rule_of_axe(page, echo_server):
     open_page(page, echo_server)
     choose(page, "json")
     send(page, "[1,")
     expect(page.locator("#error")).not_to_be_empty()
     open_tool(page, "repeat")
-    expect_no_violation(page)
+    expect_no_violation(page, ROOT)
     open_tool(page, "closing")
     choose_file(page, b"x")
     page.get_by_label("Code", exact=True).fill("1")
     page.get_by_label("Reason").fill("x" * 124)
     page.get_by_label("Code", exact=True).press("Enter")
     expect(page.locator("#error")).not_to_be_empty()
-    expect_no_violation(page)
+    expect_no_violation(page, ROOT)
 
 
-def expect_no_violation(page):
-    results = Axe().run(page, context="#composer-root")
-    assert results.violations_count == 0, results.generate_report()
-
-
-@pytest.mark.parametrize("width", [320, 390])
-def test_at_phone_width_the_composer_scrolls_nothing_sideways(page, echo_server, width):
-    page.set_viewport_size({"width": width, "height": 844})
+def test_at_phone_width_the_composer_scrolls_nothing_sideways(page, echo_server):
+    page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, echo_server)
     choose(page, "json")
     send(page, '{"' + "x" * 200)
@@ -508,6 +475,8 @@ def test_at_phone_width_the_composer_scrolls_nothing_sideways(page, echo_server,
     expect_nothing_wide(page)
     open_tool(page, "closing")
     choose_file(page, b"x", "long" * 50)
+    expect_nothing_wide(page)
+    page.set_viewport_size({"width": 320, "height": 844})
     expect_nothing_wide(page)
 
 
@@ -520,20 +489,3 @@ def expect_nothing_wide(page):
             .map((element) => element.outerHTML.slice(0, 100))"""
     )
     assert wide == []
-
-
-def test_both_languages_have_all_texts_of_the_tools(page, echo_server):
-    open_page(page, echo_server)
-    shapes = page.evaluate(
-        """async () => {
-            const { TEXTS } = await import("/static/texts.js");
-            const shape = (value) => typeof value === "object"
-                ? Object.entries(value).map(([key, part]) => [key, shape(part)])
-                : [typeof value, value.length > 0];
-            return ["en", "zh"].map((language) =>
-                ["composer", "roundTrips", "load"].map((part) => shape(TEXTS[language][part])));
-        }"""
-    )
-    assert "['string', False]" not in str(shapes)
-    kinds = [re.sub(r"(True|False)", "", str(shape)) for shape in shapes]
-    assert kinds[0] == kinds[1]

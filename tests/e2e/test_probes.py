@@ -50,7 +50,7 @@ def test_a_stopping_server_is_not_ready(start_server):
     """Asked behind requests that are still answered, on a connection from before the signal."""
     server = start_server("--shutdown-timeout", "1000")
     with RawClient(server, receive_buffer=4096) as client:
-        page = http_request(path="/static/echo_display.js", headers=[("Host", "probe")])
+        page = http_request(path="/static/js/app/main.js", headers=[("Host", "probe")])
         asked = 400  # more than the kernel keeps for who does not read
         client.send(
             page * asked,

@@ -55,7 +55,7 @@ def test_the_root_leads_to_the_page(echo_server):
     assert location == f"{echo_server.url}{PAGE}"
 
 
-@pytest.mark.parametrize("path", [PAGE, f"{PAGE}?x=1", "/", "/static/echo_display.js"])
+@pytest.mark.parametrize("path", [PAGE, f"{PAGE}?x=1", "/", "/static/js/app/main.js"])
 def test_an_upgrade_request_where_no_websocket_is(echo_server, path):
     response = refused(echo_server, upgrade_request(echo_server.port, path=path), 404)
     assert "WebSocket" in response.text

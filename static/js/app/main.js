@@ -1,0 +1,5 @@
+/* The page's only script: starts the application on the document. */
+
+import { createApp } from "./app.js";
+
+createApp(document);
