@@ -2,7 +2,7 @@
 
     python bench/soak.py [--minutes 10] [--rounds 20] [--goal 100] [--report bench/SOAK.md]
 
-Two halves, each as long as --minutes says. In the first, clients of all kinds come in rounds and
+Two halves, which share the --minutes. In the first, clients of all kinds come in rounds and
 workers are killed: soak_kills.py. In the second, hostile clients flood it beside healthy ones whose
 round trips are measured: soak_hostile.py. Exit code 1 when something was not right.
 """
@@ -22,14 +22,14 @@ import soak_verdict  # noqa: E402
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of each half")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of both halves together")
     parser.add_argument("--rounds", type=int, default=20, help="of the half with kills")
     parser.add_argument(
         "--goal", type=float, default=100.0, help="milliseconds for a round trip beside floods"
     )
     parser.add_argument("--report", type=Path, default=ROOT / "bench" / "SOAK.md")
     options = parser.parse_args()
-    seconds = 60 * options.minutes
+    seconds = 60 * options.minutes / 2
     kills = soak_kills.soak(seconds, options.rounds)
     floods = soak_hostile.hostile(seconds)
     problems = floods.problems + soak_verdict.problems(floods, options.goal / 1000)

@@ -1,6 +1,7 @@
 """What hostile clients do to the service, and the program that does one of it.
 
     soak_attacks.py ATTACK PORT SECONDS CORE
+    soak_attacks.py drip PORT 0 CORE    slow TLS handshakes, until its standard input ends
 
 All connections of an attack are held by one process, on the core of the load and at low priority.
 Each attack has an upper bound of bytes and of connections a second. Prints one line of JSON.
@@ -19,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from threading import Event, Thread
 
 #: What the processes add to their nice value: healthy clients go first on the core that they share.
 NICE = 10
@@ -27,6 +29,9 @@ NICE = 10
 REPEATS = 5_000
 
 MB = 1_000_000
+
+#: Bytes that the server may take for an attack beyond what it has when idle.
+MEMORY = 64 << 20
 
 
 def get(path: str) -> bytes:
@@ -40,8 +45,13 @@ def upgrade(path: str, version: bytes = b"13") -> bytes:
     ) % (path.encode(), version)
 
 
-#: 16 MiB in one frame, masked with zeros, without the last byte.
-STALLED = b"\x82\xff" + (16 << 20).to_bytes(8) + bytes(4) + bytes((16 << 20) - 1)
+#: A message of two fragments of 8 MiB, masked with zeros, without the last byte.
+STALLED = b"".join(
+    [
+        *(b"\x02\xff", (8 << 20).to_bytes(8), bytes(4), bytes(8 << 20)),
+        *(b"\x80\xff", (8 << 20).to_bytes(8), bytes(4), bytes((8 << 20) - 1)),
+    ]
+)
 
 #: An empty message, an empty ping, and a message of three bytes in three frames.
 TINY = b"\x82\x80mask" + b"\x89\x80mask" + b"\x02\x81mask0" + b"\x00\x81mask1" + b"\x80\x81mask2"
@@ -71,7 +81,7 @@ class Attack:
     rate: float = 8 * MB
     opens: float = 500
     log_unread: bool = False
-    memory: int = 64 << 20
+    memory: int = MEMORY
 
 
 ATTACKS = {
@@ -91,7 +101,11 @@ ATTACKS = {
     ),
     # They take the receive budget, 256 MiB.
     "stalled messages of 16 MiB": Attack(
-        20, first=upgrade("/ws/echo") + STALLED, rate=200 * MB, opens=20, memory=(256 + 64) << 20
+        20,
+        first=upgrade("/ws/echo") + STALLED,
+        rate=200 * MB,
+        opens=20,
+        memory=(256 << 20) + MEMORY,
     ),
     "tiny frames to the inspector": Attack(
         20, first=upgrade("/ws/inspect"), repeated=TINY * REPEATS
@@ -221,14 +235,14 @@ DRIPS, DRIP = 60, 1.5
 LOOK = 0.1
 
 
-def drip(port: int, seconds: float) -> dict[str, float]:
+def drip(port: int, stop: Event) -> dict[str, float]:
     """TLS handshakes of which a byte comes now and then, and for how long one is held."""
     hello = _client_hello()
     opened: dict[socket.socket, float] = {}
     sent: Counter[socket.socket] = Counter()
     lives = [0.0]
-    end = time.monotonic() + seconds
-    while (now := time.monotonic()) < end:
+    while not stop.wait(LOOK):
+        now = time.monotonic()
         while len(opened) < DRIPS:
             sock = socket.create_connection(("127.0.0.1", port), timeout=60)
             sock.setblocking(False)
@@ -236,7 +250,7 @@ def drip(port: int, seconds: float) -> dict[str, float]:
         for sock, begin in list(opened.items()):
             try:
                 if now - begin >= sent[sock] * DRIP:
-                    sock.send(hello[sent[sock]].to_bytes())
+                    sock.send(hello[sent[sock] % len(hello)].to_bytes())
                     sent[sock] += 1
                 over = not sock.recv(1 << 16)
             except BlockingIOError:
@@ -247,7 +261,6 @@ def drip(port: int, seconds: float) -> dict[str, float]:
                 lives.append(time.monotonic() - opened.pop(sock))
                 del sent[sock]
                 sock.close()
-        time.sleep(LOOK)
     ended = len(lives) - 1
     lives += [time.monotonic() - begin for begin in opened.values()]
     return {"opened": ended + len(opened), "ended": ended, "longest": max(lives)}
@@ -263,12 +276,16 @@ def _client_hello() -> bytes:
 
 
 def main() -> None:
-    name, *numbers, core = sys.argv[1:]
-    port, seconds = int(numbers[0]), float(numbers[1])
+    name, port, seconds, core = sys.argv[1:]
     os.sched_setaffinity(0, {int(core)})
     os.nice(NICE)
     result: dict[str, float]
-    result = drip(port, seconds) if name == "drip" else dict(flood(ATTACKS[name], port, seconds))
+    if name == "drip":
+        stop = Event()
+        Thread(target=lambda: (sys.stdin.read(), stop.set())).start()
+        result = drip(int(port), stop)
+    else:
+        result = dict(flood(ATTACKS[name], int(port), float(seconds)))
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps(result | {"processor": usage.ru_utime + usage.ru_stime}))
 

@@ -3,8 +3,8 @@
     soak_healthy.py PORT PID CORE    the server's port, and its process id
 
 Says "ready" once all are connected, and goes on until its standard input ends. Then it prints a
-line of JSON: for each client its round trips, each with the seconds that it took and those of them
-that the host took; and what the control saw.
+line of JSON: for each client its opening handshakes and round trips, each with its begin (monotonic
+clock), the seconds that it took and those of them that the host took; and what the control saw.
 
 The host's part of a round trip is what the control saw go by in it: how long the server's thread
 waited for its core while other programs had it (as the kernel counts it), and how late a timer in
@@ -21,7 +21,7 @@ from bisect import bisect_left, bisect_right
 from pathlib import Path
 from threading import Event, Thread
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 CLIENTS = 10
@@ -31,6 +31,9 @@ DEADLINE = 60.0
 
 #: Seconds between two round trips of a client, at most.
 PAUSE = 0.1
+
+#: Round trips of a connection; then the client connects again.
+TRIPS = 50
 
 #: The most bytes of a message.
 SIZE = 400
@@ -47,14 +50,14 @@ class Control(Thread):
     def __init__(self, server: int) -> None:
         super().__init__(daemon=True)
         self._server = server
-        self._stop = Event()
+        self._over = Event()
         #: When it looked, how late, and how long the server had waited for its core by then.
         self._times = [time.monotonic()]
         self._late = [0.0]
         self._waited = [self._look(0.0)]
 
     def run(self) -> None:
-        while not self._stop.is_set():
+        while not self._over.is_set():
             due = time.monotonic() + TICK
             time.sleep(TICK)
             now = time.monotonic()
@@ -63,7 +66,7 @@ class Control(Thread):
             self._waited.append(self._look(self._waited[-1]))
 
     def stop(self) -> None:
-        self._stop.set()
+        self._over.set()
         self.join()
 
     def host_part(self, begin: float, end: float) -> float:
@@ -98,44 +101,68 @@ class Control(Thread):
 
 
 class Client:
-    """A client that waits for each echo before it sends the next message."""
+    """A client that waits for each echo before it sends the next message.
+
+    Attributes:
+        kind: how it sends its messages.
+        openings: for each opening handshake, when it began and ended.
+        trips: for each round trip, when it began and ended.
+        wrong: echoes that differ from the message.
+        ended: how a connection was refused, or closed before its time; empty if none was.
+        connected: set with the first connection, or when there is none.
+    """
 
     def __init__(self, number: int, port: int) -> None:
         self._rng = random.Random(number)
-        compressed, self._in_pieces = number % 2 == 1, number % 4 >= 2
+        self._compressed, self._in_pieces = number % 2 == 1, number % 4 >= 2
+        self._url = f"ws://127.0.0.1:{port}/ws/echo"
         pieces = "in pieces" if self._in_pieces else "whole"
-        self.kind = f"{pieces}, {'compressed' if compressed else 'plain'}"
+        self.kind = f"{pieces}, {'compressed' if self._compressed else 'plain'}"
+        self.openings: list[tuple[float, float]] = []
         self.trips: list[tuple[float, float]] = []
         self.wrong = 0
         self.ended = ""
-        self.connection: ClientConnection = connect(
-            f"ws://127.0.0.1:{port}/ws/echo",
-            compression="deflate" if compressed else None,
+        self.connected = Event()
+
+    def run(self, stop: Event) -> None:
+        """Exchange messages until ``stop``, on one connection after the other."""
+        try:
+            while not stop.is_set() and not self.ended:
+                self._connection(stop)
+        except TimeoutError:
+            self.ended = f"no answer within {DEADLINE:.0f} s"
+        except (OSError, WebSocketException) as error:
+            self.ended = f"refused or closed: {error}"
+        finally:
+            self.connected.set()
+
+    def _connection(self, stop: Event) -> None:
+        begin = time.monotonic()
+        with connect(
+            self._url,
+            compression="deflate" if self._compressed else None,
+            proxy=None,
             open_timeout=DEADLINE,
             close_timeout=DEADLINE,
             ping_interval=None,
-        )
+        ) as connection:
+            self.openings.append((begin, time.monotonic()))
+            self.connected.set()
+            for _ in range(TRIPS):
+                if stop.wait(self._rng.uniform(0, PAUSE)):
+                    break
+                self._round_trip(connection)
+        if connection.close_code != 1000:
+            self.ended = f"closed with {connection.close_code} in the end"
 
-    def run(self, stop: Event) -> None:
-        try:
-            while not stop.wait(self._rng.uniform(0, PAUSE)):
-                self._round_trip()
-            self.connection.close()
-        except ConnectionClosed as error:
-            self.ended = f"closed: {error}"
-        except TimeoutError:
-            self.ended = f"no echo within {DEADLINE:.0f} s"
-        if not self.ended and self.connection.close_code != 1000:
-            self.ended = f"closed with {self.connection.close_code} in the end"
-
-    def _round_trip(self) -> None:
+    def _round_trip(self, connection: ClientConnection) -> None:
         message: str | bytes = self._rng.randbytes(self._rng.randrange(SIZE // 2))
         if self._rng.randrange(2):
             message = message.hex()
         middle = self._rng.randrange(len(message) + 1)
         begin = time.monotonic()
-        self.connection.send([message[:middle], message[middle:]] if self._in_pieces else message)
-        echo = self.connection.recv(timeout=DEADLINE)
+        connection.send([message[:middle], message[middle:]] if self._in_pieces else message)
+        echo = connection.recv(timeout=DEADLINE)
         self.trips.append((begin, time.monotonic()))
         self.wrong += echo != message
 
@@ -148,6 +175,8 @@ def main() -> None:
     threads = [Thread(target=client.run, args=(stop,)) for client in clients]
     for thread in (control, *threads):
         thread.start()
+    for client in clients:
+        client.connected.wait()
     print("ready", flush=True)
     sys.stdin.read()
     stop.set()
@@ -157,7 +186,10 @@ def main() -> None:
     seen = [
         {
             "kind": client.kind,
-            "trips": [(end - begin, control.host_part(begin, end)) for begin, end in client.trips],
+            **{
+                what: [(begin, end - begin, control.host_part(begin, end)) for begin, end in times]
+                for what, times in (("openings", client.openings), ("trips", client.trips))
+            },
             "wrong": client.wrong,
             "ended": client.ended,
         }

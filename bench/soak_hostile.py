@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 from soak_attacks import ATTACKS
@@ -44,8 +46,8 @@ FAULTS = re.compile(rb"Traceback|Exception ignored|Warning:|WORKER TIMEOUT|SIGAB
 #: The --head-timeout of the server that is sent slow TLS handshakes.
 HEAD_TIMEOUT = 0.5
 
-#: The name of the phases in which all attacks come at once.
-ALL = "all at once"
+#: The names of the phases in which all attacks come at once, and of the one with none.
+ALL, CALM = "all at once", "none"
 
 
 class Complaints(Output):
@@ -61,7 +63,6 @@ class Target(ServerProcess):
 
     Attributes:
         worker: the process id of the worker.
-        idle: what it has open, and its threads, before the first attack.
     """
 
     def __init__(self) -> None:
@@ -72,31 +73,18 @@ class Target(ServerProcess):
         )
         self.stderr = Complaints("stderr")
         self.worker = 0
-        self.idle: dict[str, int] = {}
 
-    def begin(self) -> None:
-        """Start it, and see what it has when it is idle."""
-        self.start()
+    def look_inside(self) -> None:
+        """Find its worker, and let it make what it makes with the first requests."""
         (self.worker,) = self.wait_for_workers(1)
         for path in ("/ws/echo_display", "/metrics"):
             with urlopen(self.url + path, timeout=DEADLINE) as response:
                 response.read()
-        self.idle = self.in_use()
 
     def in_use(self) -> dict[str, int]:
+        """How many descriptors and threads the worker has."""
         threads = len(list(Path(f"/proc/{self.worker}/task").iterdir()))
         return {"descriptors": descriptors(self.worker), "threads": threads}
-
-    def left(self) -> dict[str, int]:
-        """What it has more than when it was idle."""
-        left = {what: count - self.idle[what] for what, count in self.in_use().items()}
-        return {what: count for what, count in left.items() if count > 0}
-
-    def was_replaced(self) -> bool:
-        """Whether another worker has come in the place of the last."""
-        (worker,) = self.wait_for_workers(1)
-        replaced, self.worker = worker != self.worker, worker
-        return replaced
 
     def forget_peak(self) -> None:
         """Let the most memory be what it has now."""
@@ -108,17 +96,19 @@ class Phase:
     """One or several attacks at a time, and what came of it.
 
     Attributes:
+        name: of the attack, or ALL, or CALM.
+        begin: when it began, by the monotonic clock.
         attacks: what each of them has sent, received, opened and lost, by its name.
-        clients: as soak_healthy.py prints them, with ``control``.
         peak, after: KiB that the worker had at most and in the end.
+        in_use: what the worker had open, and its threads, in the end.
     """
 
     name: str
+    begin: float
     attacks: dict[str, dict[str, float]] = field(default_factory=dict)
-    clients: list[dict] = field(default_factory=list)
-    control: dict[str, float] = field(default_factory=dict)
     peak: int = 0
     after: int = 0
+    in_use: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -126,13 +116,19 @@ class Hostile:
     """What the hostile half has shown.
 
     Attributes:
+        clients, control: what soak_healthy.py prints.
         drip: what the slow TLS handshakes came to, as soak_attacks.py prints it.
         idle: KiB that the worker had before the first attack.
+        in_use: what the worker had open, and its threads, before the first attack.
+        problems: what was not right but for figures.
     """
 
     phases: list[Phase] = field(default_factory=list)
+    clients: list[dict[str, Any]] = field(default_factory=list)
+    control: dict[str, float] = field(default_factory=dict)
     drip: dict[str, float] = field(default_factory=dict)
     idle: int = 0
+    in_use: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def memory(self) -> list[int]:
@@ -143,86 +139,105 @@ class Hostile:
 def hostile(seconds: float) -> Hostile:
     """Put the floods on a service of its own, and the slow TLS handshakes on another."""
     result = Hostile()
-    plan = [*((name, [name]) for name in ATTACKS), *[(ALL, list(ATTACKS))] * ROUNDS]
-    if seconds / len(plan) < LEAST:
-        plan = [(ALL, list(ATTACKS))]
     with ExitStack() as stack:
+        stack.enter_context(_noting(result))
         authority = Authority(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         options = ("--quiet", "--head-timeout", str(HEAD_TIMEOUT), *authority.options)
         tls = ServerProcess(*options, tls=authority.context, command=PINNED)
         tls.stderr = Complaints("stderr")
-        stack.callback(_finish, tls, result)
-        tls.start()
         service = Target()
-        stack.callback(_finish, service, result)
-        service.begin()
+        for server in (tls, service):
+            stack.callback(_finish, server, result)
+            server.start()
+        dripping = _start(stack, "soak_attacks.py", "drip", tls.port, 0, LOAD_CORE)
+        service.look_inside()
+        healthy = _start(stack, "soak_healthy.py", service.port, service.worker, LOAD_CORE)
+        assert healthy.stdout.readline() == "ready\n", "the healthy clients did not get in"
+        result.in_use = service.in_use()
         result.idle = memory(service, worker=service.worker) // 1024
-        dripping = _start("soak_attacks.py", "drip", tls.port, seconds, LOAD_CORE)
-        try:
-            for name, attacks in plan:
-                result.phases.append(_phase(service, name, attacks, seconds / len(plan), result))
-        except AssertionError as error:
-            result.problems.append(str(error)[:2000])
+        plan = _plan(seconds)
+        for name, attacks in plan:
+            _attack(stack, service, name, attacks, seconds / len(plan), result)
         result.drip = _result(dripping)
+        seen = _result(healthy)
+        result.clients, result.control = seen["clients"], seen["control"]
     return result
 
 
-def _finish(server: ServerProcess, result: Hostile) -> None:
+def _plan(seconds: float) -> list[tuple[str, list[str]]]:
+    """The phases: their names, and the attacks of each."""
+    everything = [(ALL, list(ATTACKS))]
+    plan = [(CALM, []), *((name, [name]) for name in ATTACKS), *everything * ROUNDS]
+    return plan if seconds / len(plan) >= LEAST else [(CALM, []), *everything]
+
+
+@contextmanager
+def _noting(result: Hostile) -> Iterator[None]:
+    """Let a failure be a problem."""
     try:
-        server.finish()
+        yield
     except AssertionError as error:
         result.problems.append(str(error)[:2000])
 
 
-def _phase(
-    service: Target, name: str, attacks: list[str], seconds: float, result: Hostile
-) -> Phase:
-    """Attack beside healthy clients, and wait until nothing is left."""
-    phase = Phase(name)
-    healthy = _start("soak_healthy.py", service.port, service.worker, LOAD_CORE)
-    if healthy.stdout.readline() != "ready\n":
-        healthy.communicate()
-        result.problems.append(f"{name}: the healthy clients did not get in")
-        return phase
+def _finish(server: ServerProcess, result: Hostile) -> None:
+    with _noting(result):
+        server.finish()
+
+
+def _attack(
+    stack: ExitStack,
+    service: Target,
+    name: str,
+    attacks: list[str],
+    seconds: float,
+    result: Hostile,
+) -> None:
+    """Attack, and wait until nothing is left of it."""
+    phase = Phase(name, time.monotonic())
+    result.phases.append(phase)
     service.forget_peak()
     if any(ATTACKS[attack].log_unread for attack in attacks):
         service.stderr.pause()
     running = {
-        attack: _start("soak_attacks.py", attack, service.port, seconds, LOAD_CORE)
+        attack: _start(stack, "soak_attacks.py", attack, service.port, seconds, LOAD_CORE)
         for attack in attacks
     }
+    if not running:
+        time.sleep(seconds)
     phase.attacks = {attack: _result(process) for attack, process in running.items()}
-    phase.__dict__.update(_result(healthy))
     service.stderr.resume()
-    if service.was_replaced():
-        result.problems.append(f"{name}: gunicorn replaced the worker")
-    else:
-        phase.peak = memory(service, "VmHWM", service.worker) // 1024
-    _settle(service, name, result)
+    assert service.worker_ids() == {service.worker}, f"{name}: gunicorn replaced the worker"
+    phase.peak = memory(service, "VmHWM", service.worker) // 1024
+    phase.in_use = _settled(service, result.in_use)
     phase.after = memory(service, worker=service.worker) // 1024
-    return phase
 
 
-def _start(program: str, *arguments: object) -> subprocess.Popen:
-    return subprocess.Popen(
+def _start(stack: ExitStack, program: str, *arguments: object) -> subprocess.Popen:
+    """A program of bench/, which ends with the stack at the latest."""
+    process = subprocess.Popen(
         [sys.executable, BENCH / program, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
 
 
-def _result(process: subprocess.Popen) -> dict:
+def _result(process: subprocess.Popen) -> dict[str, Any]:
     """What a program prints at its end, which comes with that of its standard input or before."""
     printed, _ = process.communicate()
+    assert process.returncode == 0, f"{process.args[1:]} failed with {process.returncode}"
     return json.loads(printed)
 
 
-def _settle(service: Target, name: str, result: Hostile) -> None:
-    """Wait until the worker has no more than when it was idle."""
+def _settled(service: Target, before: dict[str, int]) -> dict[str, int]:
+    """What the worker has in use, once it is no more than ``before``, or after the deadline."""
     deadline = time.monotonic() + DEADLINE
-    while left := service.left():
-        if time.monotonic() > deadline:
-            result.problems.append(f"{name}: left behind: {left}")
-            return
+    while True:
+        in_use = service.in_use()
+        if time.monotonic() > deadline or all(in_use[what] <= before[what] for what in in_use):
+            return in_use
         time.sleep(0.1)
