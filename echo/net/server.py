@@ -130,6 +130,8 @@ class HTTPServer(WSGIServer):
         )
         self.budget = ReceiveBudget(self.limits.receive_budget)
         self.turns = Turns()
+        # In which messages are handled behind those that a connection handles at a time.
+        self._message_turns = Turns()
         wanted = self.limits.max_connections + _SPARE_DESCRIPTORS
         self._descriptors = descriptor_limit(wanted)
         self.capacity = max(1, min(wanted, self._descriptors) - _SPARE_DESCRIPTORS)
@@ -156,8 +158,8 @@ class HTTPServer(WSGIServer):
     def make_channel(self, sock: gevent_socket.socket) -> Channel:
         """The channel of a connection that was accepted."""
         if self._certificate is None:
-            return Channel(sock)
-        return TLSChannel(sock, self._certificate.context)
+            return Channel(sock, self._message_turns)
+        return TLSChannel(sock, self._certificate.context, self._message_turns)
 
     def reload_certificate(self) -> None:
         """Read the certificate anew, for connections to come; a bad one is not taken."""

@@ -1,4 +1,4 @@
-"""Turns: HTTP of all connections leaves WebSockets, and each other, their share."""
+"""Turns: HTTP and floods of messages leave other messages, and each other, their share."""
 
 import struct
 from contextlib import ExitStack
@@ -137,6 +137,41 @@ def test_a_message_does_not_wait_for_pipelined_requests(service):
     assert len(app.order) < 20 * 100, "the flood was over too soon"
     # In the rounds of the loop that a message takes, HTTP has its longest time in each.
     assert most <= 40
+    for peer in busy:
+        peer.close()
+
+
+def test_a_message_does_not_wait_for_all_who_flood(service):
+    """Each of 40 floods needs some 8 ms for its turn; within a round few of them have theirs."""
+    order = []
+
+    def app(environ, start_response):
+        with upgrade(environ, HandshakePolicy()) as connection:
+            while True:
+                kind, message = connection.read_message()
+                if message[:1] == b"f":
+                    order.append(connection.id)
+                    work(0.001)
+                else:
+                    connection.write_message(kind, message)
+        return []
+
+    one = service(app)
+    calm = one.open()
+    busy = [one.open() for _ in range(40)]
+    for peer in busy:
+        peer.send(peer.frame(TEXT, b"f" * 1024) * 60)
+    with gevent.Timeout(DEADLINE):
+        while len(set(order)) < len(busy):
+            gevent.sleep(0)
+    most = 0
+    for _ in range(2):
+        before = len(order)
+        calm.send(calm.frame(TEXT, b"x"))
+        assert calm.read(3) == calm.answer(TEXT, b"x")
+        most = max(most, len(set(order[before:])))
+    assert len(order) < 40 * 60, "the flood was over too soon"
+    assert most <= 20
     for peer in busy:
         peer.close()
 
