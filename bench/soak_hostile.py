@@ -116,6 +116,7 @@ class Hostile:
     """What the hostile half has shown.
 
     Attributes:
+        phase_seconds: how long the attacks of a phase last.
         clients, control: what soak_healthy.py prints.
         drip: what the slow TLS handshakes came to, as soak_attacks.py prints it.
         idle: KiB that the worker had before the first attack.
@@ -123,6 +124,7 @@ class Hostile:
         problems: what was not right but for figures.
     """
 
+    phase_seconds: float = 0.0
     phases: list[Phase] = field(default_factory=list)
     clients: list[dict[str, Any]] = field(default_factory=list)
     control: dict[str, float] = field(default_factory=dict)
@@ -156,8 +158,9 @@ def hostile(seconds: float) -> Hostile:
         result.in_use = service.in_use()
         result.idle = memory(service, worker=service.worker) // 1024
         plan = _plan(seconds)
+        result.phase_seconds = seconds / len(plan)
         for name, attacks in plan:
-            _attack(stack, service, name, attacks, seconds / len(plan), result)
+            _attack(stack, service, name, attacks, result)
         result.drip = _result(dripping)
         seen = _result(healthy)
         result.clients, result.control = seen["clients"], seen["control"]
@@ -176,8 +179,8 @@ def _noting(result: Hostile) -> Iterator[None]:
     """Let a failure be a problem."""
     try:
         yield
-    except AssertionError as error:
-        result.problems.append(str(error)[:2000])
+    except (AssertionError, OSError) as error:
+        result.problems.append((str(error) or repr(error))[:2000])
 
 
 def _finish(server: ServerProcess, result: Hostile) -> None:
@@ -186,14 +189,10 @@ def _finish(server: ServerProcess, result: Hostile) -> None:
 
 
 def _attack(
-    stack: ExitStack,
-    service: Target,
-    name: str,
-    attacks: list[str],
-    seconds: float,
-    result: Hostile,
+    stack: ExitStack, service: Target, name: str, attacks: list[str], result: Hostile
 ) -> None:
     """Attack, and wait until nothing is left of it."""
+    seconds = result.phase_seconds
     phase = Phase(name, time.monotonic())
     result.phases.append(phase)
     service.forget_peak()

@@ -14,8 +14,8 @@ from typing import Final
 import gevent
 from gevent.hub import Waiter
 
-#: Seconds that the turns may take of one round of the loop: as long as everything else took of the last
-#: one, within these bounds.
+#: Seconds that the turns may take of one round of the loop: as long as everything else took of the
+#: last one, within these bounds.
 _SHORTEST: Final = 0.002
 _LONGEST: Final = 0.010
 
