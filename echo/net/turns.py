@@ -34,6 +34,11 @@ class Turns:
         self._until = 0.0
         self._ended = 0.0
 
+    @property
+    def crowded(self) -> bool:
+        """Whether anyone waits for a turn."""
+        return bool(self._waiting)
+
     def take(self) -> None:
         """Wait for the calling greenlet's turn; at once while there is time left in this round.
 

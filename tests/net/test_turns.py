@@ -3,6 +3,7 @@
 import struct
 from contextlib import ExitStack
 from fcntl import ioctl
+from socket import create_connection, create_server
 from termios import FIONREAD
 from time import monotonic
 
@@ -189,6 +190,45 @@ def test_connections_that_pipeline_take_turns(service):
     middle = app.order[4:24]
     for number in range(3):
         assert 5 <= middle.count(f"/{number}") <= 8, middle
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_crowd_at_the_door_is_let_in_beside_pipelined_requests(service, shared):
+    """However long the rounds of the loop are, few of them pass until all are accepted."""
+    app = Application(0.005)
+    with ExitStack() as stack:
+        listener = None
+        if shared:
+            listener = stack.enter_context(create_server(("127.0.0.1", 0), backlog=100))
+            listener.setblocking(False)
+        one = service(app, listener=listener)
+        busy = [one.connect() for _ in range(10)]
+        for peer in busy:
+            peer.send(get("/busy") * 200)
+        while not app.order:
+            gevent.sleep(0)
+        for _ in range(40):  # the loop does not come round meanwhile
+            crowd = stack.enter_context(create_connection(one.server.address))
+            crowd.sendall(get("/new"))
+        with gevent.Timeout(DEADLINE):
+            while app.order.count("/new") < 40:
+                gevent.sleep(0.01)
+        first = app.order.index("/new")
+        last = len(app.order) - app.order[::-1].index("/new")
+        assert app.order[first:last].count("/busy") <= 10
+        assert app.order.count("/busy") < 2000, "the flood was over too soon"
+        for peer in one.peers:
+            peer.close()
+        stack.close()
+        one.join()
+
+
+@pytest.mark.parametrize(("shared", "most"), [(True, 1), (False, 32)])
+def test_of_processes_at_leisure_none_takes_all_connections(service, shared, most):
+    with create_server(("127.0.0.1", 0)) as listener:
+        one = service(listener=listener if shared else None)
+        assert one.server.max_accept == most
+        one.server.stop()
 
 
 # In a row
