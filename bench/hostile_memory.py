@@ -18,7 +18,7 @@ from soak_attacks import ATTACKS, REPEATS, Attack, flood, get, upgrade
 from tables import table
 
 #: Seconds of each flood. None reaches the server's --write-timeout, so that no peer is replaced.
-SECONDS = 25
+SECONDS = 12
 
 #: Bytes per second that all peers send, and connections per second that they open.
 RATE, OPENS = 100e6, 500

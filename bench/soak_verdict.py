@@ -16,6 +16,10 @@ Times = list[tuple[float, float, float]]
 #: the end of the stream.
 HELD = HEAD_TIMEOUT + 4.0
 
+#: How many times as long as a round trip an opening handshake may take: it is HTTP, which waits for
+#: its turn among all that is pipelined.
+OPENING = 50
+
 #: Seconds of attacks after which memory has settled, if each phase is as long: what the service
 #: remembers on purpose, such as the last connections, has its full size.
 SETTLES = 5.0
@@ -28,7 +32,9 @@ def problems(result: Hostile, goal: float) -> list[str]:
         found += [f"healthy client {number}: {problem}" for problem in _of_client(client)]
     grown = growth_of(result)
     if grown is not None and grown > GROWTH:
-        found.append(f"memory grew by {grown:.1%}: {', '.join(map(_mib, result.memory()))} MiB")
+        found.append(
+            f"memory grew by {_mib(grown)} MiB: {', '.join(map(_mib, result.memory()))} MiB"
+        )
     held = result.drip.get("longest", 0.0)
     if held > HELD:
         found.append(f"a TLS handshake was held for {held:.1f} s; the limit is {HELD:.1f} s")
@@ -43,6 +49,12 @@ def _of_phase(phase: Phase, result: Hostile, goal: float) -> Iterator[str]:
         yield (
             f"{phase.name}: a healthy client's round trip took {_ms(max(took))} ms, without the "
             f"host's share; the limit is {_ms(goal)} ms"
+        )
+    opening = max(less_host(trips_in(phase, result, "openings")), default=0.0)
+    if opening > OPENING * goal:
+        yield (
+            f"{phase.name}: a healthy client's opening handshake took {_ms(opening)} ms, without "
+            f"the host's share; the limit is {_ms(OPENING * goal)} ms"
         )
     allowed = result.idle + allowance(phase) // 1024
     if phase.peak > allowed:
@@ -62,7 +74,7 @@ def _of_client(client: dict) -> Iterator[str]:
 
 
 def growth_of(result: Hostile) -> float | None:
-    """How much memory has grown once it had settled; None for a run that is too short to tell."""
+    """KiB that memory has grown once it had settled; None for a run that is too short to tell."""
     return growth(result.memory()) if result.phase_seconds >= SETTLES else None
 
 
@@ -100,12 +112,14 @@ log is read at {LOG_RATE / 1e6:.0f} MB/s, or not at all where the table says so.
 {DRIPS} TLS handshakes that send a byte every {DRIP} s keep a second server busy, which runs with \
 `--head-timeout {HEAD_TIMEOUT}`.
 
-A round trip may take {{:.0f}} ms, not counting the host's share: the time the server waited for \
-its core while other programs ran on it, and the lateness of a timer in the healthy clients' \
-process. After each phase the worker must have no more descriptors and threads than before the \
-first. During a phase its memory may grow by {{}} MiB, or by {{}} MiB where the attack uses up the \
-receive budget; once settled, memory after each round of all attacks may grow by {GROWTH:.0%}. No \
-healthy client may be refused or closed, no echo may be wrong, and no worker may be replaced.
+A round trip may take {{:.0f}} ms and an opening handshake {{:.0f}} ms, not counting the host's \
+share: the time the server waited for its core while other programs ran on it, and the lateness of \
+a timer in the healthy clients' process. After each phase the worker must have no more descriptors \
+and threads than before the first. During a phase its memory may grow by {{}} MiB, or by {{}} MiB \
+where the attack uses up the receive budget; once settled, memory after each round of all attacks \
+may grow by {GROWTH >> 10} MiB, which is what the post-mortems of the last connections take at \
+most. No healthy client may be refused or closed, no echo may be wrong, and no worker may be \
+replaced.
 """
 
 
@@ -114,7 +128,7 @@ def section(result: Hostile, found: list[str], goal: float) -> str:
     allowances = sorted({attack.memory >> 20 for attack in ATTACKS.values()})
     parts = [
         "## Floods\n",
-        _METHOD.format(1000 * goal, *allowances),
+        _METHOD.format(1000 * goal, 1000 * OPENING * goal, *allowances),
         table(_PHASE_HEAD, [_phase_row(phase, result) for phase in result.phases]) + "\n",
         table(("", ""), [[name, value] for name, value in _facts(result).items()], "---") + "\n",
         "### Problems\n",
@@ -165,7 +179,9 @@ def _facts(result: Hostile) -> dict[str, str]:
         "Before the attacks": f"{_mib(result.idle)} MiB, "
         + ", ".join(f"{count} {what}" for what, count in result.in_use.items()),
         "Memory after all attacks at once, MiB": ", ".join(map(_mib, result.memory())),
-        "Growth, second half over first": "too short to tell" if grown is None else f"{grown:+.1%}",
+        "Growth, second half over first": "too short to tell"
+        if grown is None
+        else f"{_mib(grown)} MiB",
     }
 
 
@@ -177,5 +193,5 @@ def _ms(seconds: float) -> str:
     return f"{1000 * seconds:,.1f}" if seconds < 0.01 else f"{1000 * seconds:,.0f}"
 
 
-def _mib(kib: int) -> str:
+def _mib(kib: float) -> str:
     return f"{kib / 1024:.1f}"

@@ -63,6 +63,10 @@ def slow(result):
     result.clients[3]["trips"][42] = (42.0, 0.15, 0.02)
 
 
+def shut_out(result):
+    result.clients[3]["openings"].append((95.0, 12.1, 0.1))
+
+
 def closed(result):
     result.clients[4]["ended"] = "closed with 1011 in the end"
 
@@ -81,7 +85,7 @@ def large(result):
 
 def growing(result):
     for number, phase in enumerate(result.phases):
-        phase.after += 1000 * number
+        phase.after += 3000 * number
 
 
 def leaking(result):
@@ -100,6 +104,7 @@ def held(result):
     ("spoil", "problem"),
     [
         (slow, "all at once: a healthy client's round trip took 130 ms"),
+        (shut_out, "all at once: a healthy client's opening handshake took 12,000 ms"),
         (closed, "healthy client 5: closed with 1011"),
         (wrong, "healthy client 1: 2 wrong echoes"),
         (starved, "healthy client 10: no round trip at all"),
