@@ -1,9 +1,13 @@
-"""What hostile connections cost this service in memory: python3 bench/hostile_memory.py [N].
+"""What hostile connections cost this service in memory.
 
-Resident memory per connection, beyond that of the server without any, while N peers (1,000 if not
-given) flood it: the highest value and the last. Prints a Markdown table. Loopback only; Linux.
+    python3 bench/hostile_memory.py [--peers 1000] [--seconds 12] [FLOOD ...]
+
+Resident memory per connection, beyond that of the server without any, while so many peers flood it
+for so long: the highest value and the last; of all floods, or of those named. Prints a Markdown
+table. Loopback only; Linux.
 """
 
+import argparse
 import contextlib
 import resource
 import subprocess
@@ -17,11 +21,8 @@ from idle import WARM_UP, resident_kib
 from soak_attacks import ATTACKS, REPEATS, Attack, flood, get, upgrade
 from tables import table
 
-#: Seconds of each flood. None reaches the server's --write-timeout, so that no peer is replaced.
-SECONDS = 12
-
 #: Bytes per second that all peers send, and connections per second that they open.
-RATE, OPENS = 100e6, 500
+RATE, OPENS = 100e6, 1000
 
 SMALL = b"\x82\x81maskx"
 
@@ -54,13 +55,14 @@ FLOODS = {
 }
 
 
-def measure(name: str, count: int) -> list[str]:
+def measure(name: str, count: int, seconds: float) -> list[str]:
     """A row of the table."""
     servers.SERVERS["measured"] = servers.Server(
         name,
         lambda port, _: [
             *(SERVICE_PYTHON, ROOT / "server.py", "--port", port, "--quiet"),
-            *("--message-timeout", "600", "--head-timeout", "60"),
+            # So that no peer is replaced.
+            *("--head-timeout", "600", "--write-timeout", "600"),
         ],
     )
     with servers.running("measured", 0, log=False) as (port, pid):
@@ -68,7 +70,8 @@ def measure(name: str, count: int) -> list[str]:
         flood(attack, port, 1.0)
         time.sleep(1.0)
         before = highest = last = resident_kib(pid)
-        program = [sys.executable, __file__, "--flood", name, str(count), str(port)]
+        sizes = ("--peers", str(count), "--seconds", str(seconds))
+        program = [sys.executable, __file__, *sizes, "--port", str(port), name]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as flooding:
             while flooding.poll() is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -84,16 +87,22 @@ def measure(name: str, count: int) -> list[str]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peers", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--port", type=int, help="only flood the server there")
+    parser.add_argument("floods", nargs="*", choices=[[], *FLOODS])
+    options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if sys.argv[1:2] == ["--flood"]:
-        name, count, port = sys.argv[2:]
-        attack = replace(FLOODS[name], connections=int(count), rate=RATE, opens=OPENS)
-        print(flood(attack, int(port), SECONDS)["ended"])
+    floods, count = options.floods or list(FLOODS), options.peers
+    if options.port is not None:
+        (name,) = floods
+        attack = replace(FLOODS[name], connections=count, rate=RATE, opens=OPENS)
+        print(flood(attack, options.port, options.seconds)["ended"])
         return
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     WORK.mkdir(exist_ok=True)
-    rows = [measure(name, count) for name in FLOODS]
+    rows = [measure(name, count, options.seconds) for name in floods]
     head = (
         *(f"{count:,} peers", "KiB per connection, highest", "at the end", "closed by the server"),
         *("server before, MiB", "highest, MiB", "2 s after, MiB"),
