@@ -61,7 +61,7 @@ def test_names_lead_to_each_other(pod, container):
 
 def test_variables_are_options_with_good_values(container, monkeypatch):
     given = {one["name"]: one.get("value", "") for one in container["env"]}
-    assert given.keys() <= {name for option in options() for name in option.envvar}
+    assert given.keys() <= {variable for option in options() for variable in option.envvar}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     settings = Settings.from_environment()
