@@ -17,7 +17,7 @@ from gevent.hub import Waiter
 #: Seconds that the turns may take of one round of the loop: as long as everything else took of the
 #: last one, within these bounds.
 _SHORTEST: Final = 0.002
-_LONGEST: Final = 0.010
+_LONGEST: Final = 0.005
 
 
 class Turns:
