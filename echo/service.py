@@ -32,7 +32,7 @@ from echo.settings import Settings
 _LARGE: Final = 16 * 1024 * 1024
 
 #: Collections of all but the oldest objects, each of thousands of new ones, between two full ones.
-_FULL_COLLECTIONS: Final = 1_000
+_FULL_COLLECTIONS: Final = 10_000
 
 #: Bounds of the seconds that are kept of the shutdown timeout for closing logs and records.
 _CLOSING_MIN: Final = 0.5

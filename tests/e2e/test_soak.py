@@ -85,7 +85,7 @@ def large(result):
 
 def growing(result):
     for number, phase in enumerate(result.phases):
-        phase.after += 3000 * number
+        phase.after += 5000 * number
 
 
 def leaking(result):
