@@ -79,6 +79,26 @@ def test_the_grace_period_is_enough_for_the_shutdown(pod, container):
     assert pod["terminationGracePeriodSeconds"] >= pause + shutdown + 5
 
 
+def test_the_memory_is_what_the_docs_say_that_the_service_takes(container, monkeypatch):
+    docs = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    pattern = (
+        r"takes at most (\d+) MiB, the receive budget, and (\d+) KiB for each connection: "
+        r"([\d.]+) GiB with the defaults"
+    )
+    base, each, total = map(float, re.search(pattern, docs).groups())
+
+    def mebibytes(settings):
+        connections = settings.max_connections * each / 1024
+        return base + settings.receive_budget / 2**20 + connections
+
+    assert mebibytes(Settings()) / 1024 == pytest.approx(total, abs=0.05)
+    for one in container["env"]:
+        monkeypatch.setenv(one["name"], one.get("value", ""))
+    needed = mebibytes(Settings.from_environment())
+    allowed = int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
+    assert needed <= allowed <= 1.25 * needed
+
+
 def test_probes_ask_for_what_there_is(container):
     client = create_app(Settings()).test_client()
     for probe in ("startupProbe", "readinessProbe"):

@@ -16,6 +16,7 @@ import gevent
 from gevent import socket as gevent_socket
 from greenlet import greenlet
 
+from echo.net.turns import Turns
 from echo.protocol.budget import BudgetShare
 
 #: Bytes that one receive takes at most.
@@ -59,11 +60,15 @@ class Channel:
         "_reader",
         "_reading",
         "_sock",
+        "_turns",
         "_writing",
     )
 
-    def __init__(self, sock: gevent_socket.socket) -> None:
-        """Take over a connected socket; ``close`` ends it."""
+    def __init__(self, sock: gevent_socket.socket, turns: Turns | None = None) -> None:
+        """Take over a connected socket; ``close`` ends it.
+
+        ``turns``: for ``yield_now``, shared with other channels; None for turns of its own.
+        """
         # gevent's socket brings watchers of its own; the plain one underneath is enough, as waiting
         # is this class's own affair.
         self._sock = socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
@@ -72,6 +77,7 @@ class Channel:
             self._sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._greenlet = gevent.getcurrent()
         self._hub = gevent.get_hub()
+        self._turns = Turns() if turns is None else turns
         self._interrupted = False
         self._parked = False
         # Whether a write waits for the socket and may go on.
@@ -156,14 +162,8 @@ class Channel:
         return len(data)
 
     def yield_now(self) -> None:
-        """Let the other greenlets run that can, those with new input too, and go on."""
-        # Unlike a callback, a timer waits until the loop has looked at the sockets.
-        timer = self._hub.loop.timer(0.0)
-        timer.start(self._wake)
-        try:
-            self._park()
-        finally:
-            timer.close()
+        """Let the other greenlets run that can, those with new input too, and go on in turn."""
+        self._turns.wait()
 
     def interrupt(self) -> None:
         """Make ``receive`` raise Interrupted: the call that waits, or else the next one."""

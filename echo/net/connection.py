@@ -262,6 +262,7 @@ class Connection:
                 self._close(_internal_error())
         finally:
             self._channel.close()
+            self.session.share.retire()
             if self.ended is not None:
                 # Its frames know this connection, which would be left to the collector.
                 self.ended.with_traceback(None).__context__ = None

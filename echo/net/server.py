@@ -33,6 +33,9 @@ _LOOPBACK_OF_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 #: Connections that the kernel keeps until they are accepted.
 _BACKLOG: Final = 4096
 
+#: Connections that are accepted in one round of the event loop at most.
+_ACCEPTED: Final = 32
+
 #: Descriptors that are kept for what is no connection: the listener, logs, the hub, refusals.
 _SPARE_DESCRIPTORS: Final = 64
 
@@ -107,11 +110,14 @@ class HTTPServer(WSGIServer):
         self.events = events
         self.registry = Registry() if registry is None else registry
         self.limits = Limits() if limits is None else limits
-        shared = isinstance(listener, socket)
+        self._shared = shared = isinstance(listener, socket)
         self.host = listener[0] if isinstance(listener, tuple) else listener.getsockname()[0]
         self._certificate = certificate
         self.scheme = "https" if certificate else None
         self._greenlets = Pool()
+        self.turns = Turns()
+        # In which messages are handled behind those that a connection handles at a time.
+        self._message_turns = Turns()
         super().__init__(
             listener,
             application,
@@ -124,12 +130,10 @@ class HTTPServer(WSGIServer):
                 # pywsgi would ask the resolver for it, which can take seconds.
                 "SERVER_NAME": self.host,
                 "wsgi.url_scheme": "https" if certificate else "http",
-                # Then pywsgi accepts one connection at a time, and leaves the next to others.
                 "wsgi.multiprocess": shared,
             },
         )
         self.budget = ReceiveBudget(self.limits.receive_budget)
-        self.turns = Turns()
         wanted = self.limits.max_connections + _SPARE_DESCRIPTORS
         self._descriptors = descriptor_limit(wanted)
         self.capacity = max(1, min(wanted, self._descriptors) - _SPARE_DESCRIPTORS)
@@ -156,8 +160,8 @@ class HTTPServer(WSGIServer):
     def make_channel(self, sock: gevent_socket.socket) -> Channel:
         """The channel of a connection that was accepted."""
         if self._certificate is None:
-            return Channel(sock)
-        return TLSChannel(sock, self._certificate.context)
+            return Channel(sock, self._message_turns)
+        return TLSChannel(sock, self._certificate.context, self._message_turns)
 
     def reload_certificate(self) -> None:
         """Read the certificate anew, for connections to come; a bad one is not taken."""
@@ -210,6 +214,19 @@ class HTTPServer(WSGIServer):
         self.events.opened(connection)
         if self._stopping:
             connection.go_away_soon()
+
+    def set_max_accept(self) -> None:
+        """Do nothing, as max_accept is no constant; pywsgi calls it."""
+
+    @property
+    def max_accept(self) -> int:  # type: ignore[override]
+        """Connections to accept in one round of the event loop.
+
+        Of processes that share a listener, each leaves the next connection to the others, unless it
+        is so busy that its rounds are long: then the others have had the time to take them.
+        """
+        busy = self.turns.crowded or self._message_turns.crowded
+        return _ACCEPTED if busy or not self._shared else 1
 
     def do_handle(self, sock: gevent_socket.socket, address: Any) -> None:
         """Serve a connection that was accepted, in a greenlet of its own.

@@ -10,6 +10,7 @@ from typing import Final, NoReturn
 from gevent import socket as gevent_socket
 
 from echo.net.channel import RECEIVE_SIZE, Channel, NothingReceived
+from echo.net.turns import Turns
 from echo.protocol.budget import BudgetShare
 from echo.protocol.errors import PlainHTTP
 
@@ -35,9 +36,14 @@ class TLSChannel(Channel):
 
     __slots__ = ("_incoming", "_more", "_outgoing", "_tls")
 
-    def __init__(self, sock: gevent_socket.socket, context: ssl.SSLContext) -> None:
-        """Take over a connected socket; ``close`` ends it."""
-        super().__init__(sock)
+    def __init__(
+        self,
+        sock: gevent_socket.socket,
+        context: ssl.SSLContext,
+        turns: Turns | None = None,
+    ) -> None:
+        """As Channel; ``context``: for the server's side."""
+        super().__init__(sock, turns)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         # None once TLS is over.

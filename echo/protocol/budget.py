@@ -71,6 +71,10 @@ class BudgetShare:
         self.give_back(self.size)
         self._evict(violation)
 
+    def retire(self) -> None:
+        """Forget how to end the connection, which is over: the two refer to each other."""
+        self._evict = _end_nothing
+
     def weight(self, now: float) -> float:
         """How much it has held for how long, in byte-seconds."""
         return (self.size - ALLOWANCE) * (now - self._since)
@@ -78,6 +82,10 @@ class BudgetShare:
     def age(self, now: float) -> float:
         """For how many seconds it has held more than the allowance."""
         return now - self._since
+
+
+def _end_nothing(_: ProtocolViolation) -> None:
+    """The connection is over already."""
 
 
 class ReceiveBudget:

@@ -321,9 +321,9 @@ class Service:
         b"X-Connection-Id: ----------------------\r\n\r\n"
     )
 
-    def __init__(self, app, host, limits):
+    def __init__(self, app, listener, limits):
         self.log = Log()
-        self.server = HTTPServer((host, 0), app, Events.to(self.log), limits=limits)
+        self.server = HTTPServer(listener, app, Events.to(self.log), limits=limits)
         self.peers = []
 
     def connect(self):
@@ -353,11 +353,14 @@ class Service:
 
 @pytest.fixture
 def service(capfd):
-    """``service(application, host)`` starts a server; nothing may be printed but what is read."""
+    """``service(application, host)`` starts a server; nothing may be printed but what is read.
+
+    ``listener``: a socket that listens, instead of a host.
+    """
     services = []
 
-    def start(app=application, host="127.0.0.1", **limits):
-        services.append(Service(app, host, Limits(**limits)))
+    def start(app=application, host="127.0.0.1", *, listener=None, **limits):
+        services.append(Service(app, listener or (host, 0), Limits(**limits)))
         services[-1].server.start()
         return services[-1]
 

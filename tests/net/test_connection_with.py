@@ -1,9 +1,13 @@
 """Connection as a context manager: how a handler's block ends is how the connection ends."""
 
+import gc
+
 import gevent
 import pytest
 from gevent.event import Event
 
+from echo.net.connection import Connection
+from echo.protocol.budget import BudgetShare
 from echo.protocol.errors import ClosedByPeer, ClosedByServer, ConnectionLost
 from echo.protocol.rfc6455 import Opcode
 
@@ -242,3 +246,23 @@ def until_refused(peer):
         while True:
             peer.send(b"anybody there?")
             gevent.sleep(0)
+
+
+def test_a_connection_that_is_over_leaves_nothing_to_the_collector(serve):
+    def echo(connection):
+        with connection:
+            while True:
+                connection.write_message(*connection.read_message())
+
+    gc.collect()
+    gc.disable()
+    try:
+        peer = serve(echo)
+        peer.send(peer.frame(TEXT, b"x"))
+        assert peer.read(3) == peer.answer(TEXT, b"x")
+        peer.close()
+        peer.server.get(timeout=DEADLINE)
+        left = [thing for thing in gc.get_objects() if isinstance(thing, Connection | BudgetShare)]
+        assert left == []
+    finally:
+        gc.enable()

@@ -1,8 +1,9 @@
-"""Turns: HTTP of all connections leaves WebSockets, and each other, their share."""
+"""Turns: HTTP and floods of messages leave other messages, and each other, their share."""
 
 import struct
 from contextlib import ExitStack
 from fcntl import ioctl
+from socket import create_connection, create_server
 from termios import FIONREAD
 from time import monotonic
 
@@ -141,6 +142,41 @@ def test_a_message_does_not_wait_for_pipelined_requests(service):
         peer.close()
 
 
+def test_a_message_does_not_wait_for_all_who_flood(service):
+    """Each of 40 floods needs some 8 ms for its turn; within a round few of them have theirs."""
+    order = []
+
+    def app(environ, start_response):
+        with upgrade(environ, HandshakePolicy()) as connection:
+            while True:
+                kind, message = connection.read_message()
+                if message[:1] == b"f":
+                    order.append(connection.id)
+                    work(0.001)
+                else:
+                    connection.write_message(kind, message)
+        return []
+
+    one = service(app)
+    calm = one.open()
+    busy = [one.open() for _ in range(40)]
+    for peer in busy:
+        peer.send(peer.frame(TEXT, b"f" * 1024) * 60)
+    with gevent.Timeout(DEADLINE):
+        while len(set(order)) < len(busy):
+            gevent.sleep(0)
+    most = 0
+    for _ in range(2):
+        before = len(order)
+        calm.send(calm.frame(TEXT, b"x"))
+        assert calm.read(3) == calm.answer(TEXT, b"x")
+        most = max(most, len(set(order[before:])))
+    assert len(order) < 40 * 60, "the flood was over too soon"
+    assert most <= 20
+    for peer in busy:
+        peer.close()
+
+
 def test_connections_that_pipeline_take_turns(service):
     app = Application(0.02)
     one = service(app)
@@ -154,6 +190,45 @@ def test_connections_that_pipeline_take_turns(service):
     middle = app.order[4:24]
     for number in range(3):
         assert 5 <= middle.count(f"/{number}") <= 8, middle
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_crowd_at_the_door_is_let_in_beside_pipelined_requests(service, shared):
+    """However long the rounds of the loop are, few of them pass until all are accepted."""
+    app = Application(0.005)
+    with ExitStack() as stack:
+        listener = None
+        if shared:
+            listener = stack.enter_context(create_server(("127.0.0.1", 0), backlog=100))
+            listener.setblocking(False)
+        one = service(app, listener=listener)
+        busy = [one.connect() for _ in range(10)]
+        for peer in busy:
+            peer.send(get("/busy") * 200)
+        while not app.order:
+            gevent.sleep(0)
+        for _ in range(40):  # the loop does not come round meanwhile
+            crowd = stack.enter_context(create_connection(one.server.address))
+            crowd.sendall(get("/new"))
+        with gevent.Timeout(DEADLINE):
+            while app.order.count("/new") < 40:
+                gevent.sleep(0.01)
+        first = app.order.index("/new")
+        last = len(app.order) - app.order[::-1].index("/new")
+        assert app.order[first:last].count("/busy") <= 10
+        assert app.order.count("/busy") < 2000, "the flood was over too soon"
+        for peer in one.peers:
+            peer.close()
+        stack.close()
+        one.join()
+
+
+@pytest.mark.parametrize(("shared", "most"), [(True, 1), (False, 32)])
+def test_of_processes_at_leisure_none_takes_all_connections(service, shared, most):
+    with create_server(("127.0.0.1", 0)) as listener:
+        one = service(listener=listener if shared else None)
+        assert one.server.max_accept == most
+        one.server.stop()
 
 
 # In a row
