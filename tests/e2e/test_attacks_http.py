@@ -197,7 +197,7 @@ INJECTIONS = {
     "origin, bidi": (
         upgrade_with(origin=f"http://{BIDI.decode('latin-1')}"),
         403,
-        "http://\xe2\\x80\xae",
+        r"http://\u202e",
     ),
     "origin, ESC": (upgrade_with(origin="http://x\x1b[2J"), 400, "control character"),
     "key, CSI": (upgrade_with(sec_websocket_key="\x9b31m"), 400, ""),
