@@ -13,8 +13,9 @@ from echo.inspector.frames import OPCODE_NAMES, Moment, ObservedFrame, ObservedM
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.frames import Close
 from echo.protocol.handshake import accept_value
-from echo.protocol.http_head import OWS, RequestHead
+from echo.protocol.http_head import RequestHead
 from echo.protocol.rfc6455 import GUID, RSV1, RSV2, RSV3, Opcode, close_code_name
+from echo.protocol.rfc9110 import OWS
 
 #: The version of the schema.
 VERSION: Final = 2

@@ -17,9 +17,10 @@ from echo.protocol.errors import (
 )
 from echo.protocol.excerpts import quoted
 from echo.protocol.extensions import parse_extensions
-from echo.protocol.http_head import OWS, TOKEN, RequestHead
+from echo.protocol.http_head import RequestHead
 from echo.protocol.origins import Origin, check_origin
 from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
+from echo.protocol.rfc9110 import OWS, TOKEN
 
 _TOKEN: Final = re.compile(TOKEN)
 
@@ -133,10 +134,8 @@ def _offers(field: str | None) -> list[str]:
     """The subprotocols that a client offers, in its order of preference. Raises BadRequest."""
     if field is None:
         return []
-    # RFC 9110, section 5.6.1: empty elements of a list are passed over.
+    # RFC 9110, section 5.6.1: empty elements of a list are passed over, and there may be no other.
     offers = [offer for element in field.split(",") if (offer := element.strip(OWS))]
-    if not offers:
-        raise BadRequest("Sec-WebSocket-Protocol is empty.")
     for offer in offers:
         if not is_token(offer):
             raise BadRequest(f"Sec-WebSocket-Protocol: {quoted(offer)} is not a token.")

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple, Self
 
 from echo.protocol.errors import ForbiddenOrigin
 from echo.protocol.excerpts import quoted
-from echo.protocol.http_head import OWS, RequestHead
+from echo.protocol.http_head import RequestHead
+from echo.protocol.rfc9110 import OWS
 
 #: The port that a web page's URL without one means (RFC 9110, section 4.2).
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}

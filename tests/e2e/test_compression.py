@@ -157,8 +157,6 @@ def test_off_never_answers_with_the_extension(servers, offer):
 @pytest.mark.parametrize(
     "field",
     [
-        "",
-        ", ,",
         "permessage-deflate;",
         "permessage-deflate; =1",
         "permessage-deflate; a=",

@@ -118,6 +118,26 @@ def test_a_page_of_this_machine_and_what_is_no_page_pass(echo_server, origin, ho
 
 
 @pytest.mark.parametrize(
+    ("target", "host", "origin", "status"),
+    [
+        ("ws://127.0.0.1:8000/ws/echo", "127.0.0.1:8000", None, 101),
+        ("http://example.com/ws/echo", "other.example", "http://example.com", 101),
+        ("http://example.com:80/ws/echo", "other.example", "http://example.com", 101),
+        ("wss://example.com:443/ws/echo", "other.example", "https://example.com", 101),
+        ("WS://Example.com?x", "other.example", None, 404),
+        ("http://example.com/ws/echo", "other.example", "http://other.example", 403),
+        ("http://example.com/ws/echo", "localhost", "http://localhost", 403),
+    ],
+)
+def test_host_of_an_absolute_target_counts(echo_server, target, host, origin, status):
+    """RFC 9112, section 3.2.2: Host is ignored then."""
+    with RawClient(echo_server) as client:
+        request = upgrade_request(echo_server.port, path=target, host=host, origin=origin)
+        client.send(request)
+        assert client.read_response().status == status
+
+
+@pytest.mark.parametrize(
     "origin", ["https://github.com/someone/something", "null", "http://a@b", "tauri://localhost"]
 )
 def test_the_option_of_the_refusal_lets_it_in(start_server, echo_server, origin):
