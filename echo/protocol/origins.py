@@ -100,6 +100,10 @@ def read_origin(text: str) -> Origin | str:
     Browsers send nothing behind the host and the port; of a whole URL they alone count.
     """
     try:
+        return Origin.parse(text)
+    except ValueError:
+        pass
+    try:
         return Origin.parse(_REST_OF_URL.sub("", text))
     except ValueError:
         return text.lower()
@@ -130,10 +134,8 @@ def check_origin(
     if field is None:
         return
     text = _decoded(field.strip(OWS))
-    if _PAGE.search(text) is None:
-        return
     origin = read_origin(text)
-    if origin in allowed:
+    if not _is_page(text, origin) or origin in allowed:
         return
     if isinstance(origin, str):
         raise ForbiddenOrigin(_reason(text, origin, "is not a web origin, scheme://host[:port]"))
@@ -146,8 +148,17 @@ def check_origin(
     raise ForbiddenOrigin(_mismatch(text, origin, own, head, host))
 
 
+def _is_page(text: str, origin: Origin | str) -> bool:
+    """Whether a web page could have sent this Origin."""
+    if isinstance(origin, Origin):
+        return origin.scheme in DEFAULT_PORTS
+    return _PAGE.search(text) is not None
+
+
 def _decoded(field: str) -> str:
     """The text of a field: UTF-8 where it can be that, as on the command line of the option."""
+    if field.isascii():
+        return field
     try:
         return field.encode("latin-1").decode()
     except UnicodeError:
