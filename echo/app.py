@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from flask import Flask, Response, abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.http import parse_date, parse_etags, parse_if_range_header, parse_range_header
 from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from echo import not_found
 from echo.forwarded import TrustedProxies
 from echo.handlers import UPGRADED, Handlers, SharedRecords
 from echo.logs import MessageLog
@@ -151,23 +152,45 @@ def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
     reason = str(error)
     Exchange.of(request.environ).refused_as = type(error).__name__
     if isinstance(error, UpgradeRequired):
-        page = excerpt(url_for("ws.echo_display", _external=True), _URL_EXCERPT)
-        reason = f"{reason} To try it in a browser, open {page}"
+        reason = f"{reason} To try it in a browser, open {excerpt(_page_link(), _URL_EXCERPT)}"
     response = _plain_text(error.status, reason)
     response.headers.extend(error.headers)
     return response
 
 
+def _page_link() -> str:
+    """The page's address as the client sees it; its path alone where the Host has no name.
+
+    Flask makes addresses only of hosts that it thinks well of: not of ``my_service``.
+    """
+    path = url_for("ws.echo_display")
+    host = (Exchange.of(request.environ).host or "").removesuffix(":")
+    return f"{request.scheme}://{host}{path}" if host.partition(":")[0] else path
+
+
+def _nothing_here() -> str:
+    """What to tell about a path where nothing is, or no WebSocket."""
+    head = Exchange.of(request.environ).head
+    return not_found.reason(
+        request.path,
+        request.environ["QUERY_STRING"],
+        upgrade="websocket" in head.elements("upgrade"),
+        websocket=url_for("ws.echo_message"),
+        page=url_for("ws.echo_display"),
+    )
+
+
 def _no_websocket_here(_: WebsocketMismatch) -> ResponseReturnValue:
     """An upgrade request to a page."""
-    return _plain_text(404, f"There is no WebSocket here; it is at {url_for('ws.echo_message')}.")
+    return _plain_text(404, _nothing_here())
 
 
 def _http_error(error: HTTPException) -> WerkzeugResponse:
     """A redirect as it is; an error as plain text with its own header fields."""
     response = error.get_response(request.environ)
     if response.status_code >= 400:
-        reason = f"{error.name}: {error.description}"
+        unknown_path = isinstance(error, NotFound) and error.description == NotFound.description
+        reason = f"{error.name}: {_nothing_here() if unknown_path else error.description}"
         Exchange.of(request.environ).refusal = reason
         response.set_data(f"{reason}\n")
         response.content_type = "text/plain; charset=utf-8"

@@ -1,4 +1,4 @@
-"""What trusted proxies say about a request: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host.
+"""What trusted proxies say about a request: X-Forwarded-For, -Proto, -Host and -Port.
 
 A client can send these fields itself. So only the value added by the outermost trusted proxy
 counts, and only if it is well-formed.
@@ -12,13 +12,21 @@ from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication
 
 from echo.net.http import Exchange
-from echo.protocol.handshake import MAX_PORT, Origin
+from echo.protocol.origins import DEFAULT_PORTS, MAX_PORT, Origin
 
 #: An address with or without a port, as proxies write it.
 _ADDRESS: Final = re.compile(
     r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<ipv4>[0-9.]+))(?::(?P<port>[0-9]{1,5}))?"
     r"|(?P<ipv6>[0-9A-Fa-f:.]+)"
 )
+
+#: Some proxies name the scheme of the WebSocket.
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+_PORT: Final = re.compile("[0-9]{1,5}")
+
+#: One without a default port.
+_ANY_SCHEME: Final = "any"
 
 
 class TrustedProxies:
@@ -39,12 +47,12 @@ class TrustedProxies:
         with suppress(ValueError):
             address = _address(self._value(environ, "HTTP_X_FORWARDED_FOR"))
             environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = address
-        scheme = self._value(environ, "HTTP_X_FORWARDED_PROTO").lower()
-        if scheme in {"http", "https"}:
+        scheme = _SCHEMES.get(self._value(environ, "HTTP_X_FORWARDED_PROTO").lower(), "")
+        if scheme:
             environ["wsgi.url_scheme"] = Exchange.of(environ).scheme = scheme
         with suppress(ValueError):
-            host = self._value(environ, "HTTP_X_FORWARDED_HOST")
-            Origin.parse(f"http://{host}")
+            port = self._value(environ, "HTTP_X_FORWARDED_PORT")
+            host = _host(self._value(environ, "HTTP_X_FORWARDED_HOST"), port, scheme)
             environ["HTTP_HOST"] = Exchange.of(environ).host = host
         return self._application(environ, start_response)
 
@@ -56,6 +64,18 @@ class TrustedProxies:
         """
         values: list[str] = environ.get(name, "").split(",")
         return values[-self._hops].strip(" \t") if len(values) >= self._hops else ""
+
+
+def _host(host: str, port: str, scheme: str) -> str:
+    """The host, with the port that it lacks unless that is the default one of the scheme.
+
+    A malformed port does not count. Raises ValueError for a malformed host.
+    """
+    if Origin.parse(f"{_ANY_SCHEME}://{host}").port is None and _PORT.fullmatch(port):
+        host = host.removesuffix(":")
+        if 0 < int(port) <= MAX_PORT and int(port) != DEFAULT_PORTS.get(scheme):
+            return f"{host}:{port}"
+    return host
 
 
 def _address(text: str) -> tuple[str, str]:

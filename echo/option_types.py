@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from echo.protocol.handshake import Origin, is_token
+from echo.protocol.handshake import is_token
+from echo.protocol.origins import check_allowable
 
 
 class HostParameter(click.ParamType[str]):
@@ -22,7 +23,7 @@ class HostParameter(click.ParamType[str]):
 
 
 class OriginParameter(click.ParamType[str]):
-    """``*`` or an origin, which must be a whole one: a prefix would let in what nobody meant."""
+    """``*`` or one Origin, as clients send it: patterns and lists would let in nobody."""
 
     name = "ORIGIN"
 
@@ -30,9 +31,9 @@ class OriginParameter(click.ParamType[str]):
         """Check the value and give it back."""
         if value != "*":
             try:
-                Origin.parse(value)
+                check_allowable(value)
             except ValueError as error:
-                self.fail(f"{error}, nor '*'.", param, ctx)
+                self.fail(f"{error}.", param, ctx)
         return str(value)
 
 

@@ -25,7 +25,8 @@ from echo.option_types import (
     SubprotocolParameter,
 )
 from echo.protocol.deflate import DeflatePolicy
-from echo.protocol.handshake import HandshakePolicy, Origin
+from echo.protocol.handshake import HandshakePolicy
+from echo.protocol.origins import read_origin
 from echo.protocol.rfc6455 import MAX_PAYLOAD_LENGTH
 
 _LIMITS: Final = Limits()
@@ -221,7 +222,8 @@ class Settings:
         "--allow-origin",
         "ECHO_ALLOW_ORIGIN",
         OriginParameter(),
-        "Origin of other pages that may connect, repeatable; * allows all. The rest get a 403.",
+        "Origin of other pages that may connect, repeatable; * allows all, null local files and "
+        "sandboxed pages. The rest get a 403 that names the value to allow.",
         repeat=True,
     )
     trust_proxy: int = _option(
@@ -229,8 +231,8 @@ class Settings:
         "--trust-proxy",
         "ECHO_TRUST_PROXY",
         click.IntRange(0, _MOST_HOPS),
-        "Number of proxies in front whose X-Forwarded-For, -Proto and -Host are trusted; 0 for "
-        "none.",
+        "Number of proxies in front whose X-Forwarded-For, -Proto, -Host and -Port are trusted; 0 "
+        "for none.",
     )
     redis_url: str = _option(
         "",
@@ -325,7 +327,7 @@ class Settings:
             origins=(
                 None
                 if "*" in self.allowed_origins
-                else tuple(Origin.parse(origin) for origin in self.allowed_origins)
+                else tuple(read_origin(origin) for origin in self.allowed_origins)
             ),
             deflate=(
                 None

@@ -232,6 +232,7 @@ def test_path_with_a_slash_too_many_is_another_path(app, path, headers):
     status, content = call(app, environ)
     assert status == 404
     assert content.startswith("Not Found")
+    assert "/ws/echo" in content
 
 
 class Page(HTMLParser):
@@ -270,6 +271,55 @@ def test_plain_get_of_the_websocket_says_what_to_do_and_where_the_page_is(ask):
     assert response.headers.getlist("Sec-WebSocket-Version") == ["13"]
     assert "'Upgrade: websocket'" in response.text
     assert "http://echo.example:8080/ws/echo_display" in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "link"),
+    [
+        ("echo.example", "http://echo.example/ws/echo_display"),
+        ("my_service:8000", "http://my_service:8000/ws/echo_display"),
+        ("localhost:", "http://localhost/ws/echo_display"),
+        ("[::1]:", "http://[::1]/ws/echo_display"),
+        ("[::1]:8000", "http://[::1]:8000/ws/echo_display"),
+        ("a~b!$&'()*+;=%41:1", "http://a~b!$&'()*+;=%41:1/ws/echo_display"),
+        ("echo.example.", "http://echo.example./ws/echo_display"),
+        ("localhost:080", "http://localhost:080/ws/echo_display"),
+        ("", "/ws/echo_display"),
+        (":8000", "/ws/echo_display"),
+        (None, "/ws/echo_display"),
+    ],
+)
+def test_link_to_the_page_is_good_for_every_host(app, host, link):
+    environ = create_environ("/ws/echo")
+    del environ["HTTP_HOST"]
+    if host is not None:
+        environ["HTTP_HOST"] = host
+    status, content = call(app, environ)
+    assert status == 426
+    assert content.endswith(f" open {link}\n")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "words"),
+    [
+        ("GET", "/socket.io/?EIO=4&transport=websocket", HANDSHAKE, "WebSocket, not Socket.IO"),
+        ("GET", "/socket.io/?EIO=4&transport=polling", {}, "WebSocket, not Socket.IO"),
+        ("POST", "/hub/negotiate?negotiateVersion=1", {}, "WebSocket, not SignalR"),
+        ("GET", "/ws/echo/1/abcd/websocket", HANDSHAKE, "WebSocket, not SockJS"),
+        ("GET", "/", HANDSHAKE, "it is at /ws/echo."),
+        ("GET", "/echo", {**HANDSHAKE, "Upgrade": "WebSocket, x"}, "it is at /ws/echo."),
+        ("GET", "/echo", {}, "The WebSocket is at /ws/echo, the page to try it at /ws/echo_disp"),
+        ("GET", "/static/none", {}, "The WebSocket is at /ws/echo"),
+    ],
+)
+def test_404_says_where_the_websocket_is_and_what_it_speaks(ask, method, path, headers, words):
+    response = ask(method, path, headers)
+    assert response.status_code == 404
+    assert words in response.text
+
+
+def test_404_of_a_connection_speaks_of_that_alone(ask):
+    assert "/ws/echo" not in ask("GET", f"/ws/connections/{'x' * 22}").text
 
 
 def test_other_version_is_told_the_right_one(ask):

@@ -11,10 +11,12 @@ from typing import Any, Final
 from echo.inspector.credentials import Redactor
 from echo.inspector.frames import OPCODE_NAMES, Moment, ObservedFrame, ObservedMessage
 from echo.protocol.errors import ProtocolViolation
+from echo.protocol.extensions import parse_extensions
 from echo.protocol.frames import Close
 from echo.protocol.handshake import accept_value
-from echo.protocol.http_head import OWS, RequestHead
+from echo.protocol.http_head import RequestHead
 from echo.protocol.rfc6455 import GUID, RSV1, RSV2, RSV3, Opcode, close_code_name
+from echo.protocol.rfc9110 import OWS
 
 #: The version of the schema.
 VERSION: Final = 2
@@ -72,11 +74,26 @@ def handshake_report(
             ],
             "chosen": _first(answered, "sec-websocket-protocol") or None,
         },
-        "extensions": {
-            "offered": _all(fields, "sec-websocket-extensions") or None,
-            "chosen": _first(answered, "sec-websocket-extensions") or None,
-        },
+        "extensions": _extensions(
+            _all(fields, "sec-websocket-extensions"), _first(answered, "sec-websocket-extensions")
+        ),
         "response": {"line": line, "headers": [list(field) for field in answered]},
+    }
+
+
+def _extensions(offered: str, chosen: str) -> Report:
+    """What of extensions was offered and chosen, and the parameters that no offer asked for.
+
+    RFC 7692, section 7.1, allows some of them, and some clients break off at them.
+    """
+    asked = {(one.name, item.name) for one in parse_extensions(offered) for item in one.parameters}
+    answered = [
+        (one.name, item.name) for one in parse_extensions(chosen) for item in one.parameters
+    ]
+    return {
+        "offered": offered or None,
+        "chosen": chosen or None,
+        "unasked": [parameter for name, parameter in answered if (name, parameter) not in asked],
     }
 
 

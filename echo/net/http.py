@@ -22,7 +22,7 @@ from geventwebsocket.handler import WebSocketHandler
 
 from echo.net.channel import Interrupted, NothingReceived
 from echo.net.events import Answer
-from echo.protocol.errors import RequestError, RequestTimeout
+from echo.protocol.errors import RequestError, RequestTimeout, UnexpectedTLS
 from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.protocol.http_head import HeadParser, RequestHead
 
@@ -39,6 +39,9 @@ MAX_PIPELINED: Final = 1_000
 #: Bytes that are received at a time: a connection keeps what it has not come to, and one that does
 #: not read its answers comes to nothing.
 _RECEIVE_SIZE: Final = 16 * 1024
+
+#: A fatal TLS alert, unexpected_message (RFC 8446, sections 5.1 and 6).
+_UNEXPECTED_MESSAGE: Final = bytes.fromhex("1503010002020a")
 
 #: The header fields that WSGI calls otherwise than ``HTTP_`` and their name (PEP 3333).
 _CGI_NAMES: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
@@ -141,6 +144,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             while more:
                 self.handle_one_response()
                 more = not self.close_connection and self._take_request()
+        except UnexpectedTLS as error:
+            self._alert(error)
         except RequestError as error:
             self.refuse(error)
         except SSLError as error:
@@ -182,8 +187,18 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         self.server.turns.take()
         self.log_refusal(error)
+        self._send_last(head + reason)
+
+    def _alert(self, error: UnexpectedTLS) -> None:
+        """Answer TLS in its own terms, log it without what it sent and close."""
+        self.server.turns.take()
+        self.server.events.tls_failed(self.peer, str(error))
+        self._send_last(_UNEXPECTED_MESSAGE)
+
+    def _send_last(self, data: bytes) -> None:
+        """Send the last bytes of the connection, as far as the peer takes them, and close."""
         try:
-            self.channel.send([head, reason], LINGER)
+            self.channel.send([data], LINGER)
         except (OSError, RequestError):
             self.channel.close()
         else:
@@ -274,7 +289,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def _make_environ(self, head: RequestHead) -> Environ:
         """The request's WSGI environ (PEP 3333)."""
         environ: Environ = self.server.get_environ()
-        environ[EXCHANGE] = Exchange(head, head.field("host"), self, self.server.scheme)
+        environ[EXCHANGE] = Exchange(head, head.host, self, self.server.scheme)
         path, _, query = head.target.partition("?")
         environ.update(
             REQUEST_METHOD=head.method,
@@ -295,6 +310,8 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             if key not in _CGI_NAMES:
                 key = f"HTTP_{key}"
             environ[key] = f"{environ[key]},{value}" if key in environ else value
+        if head.host is not None:
+            environ["HTTP_HOST"] = head.host
         return environ
 
     def start_response(

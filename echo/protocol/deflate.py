@@ -42,6 +42,23 @@ _TAIL: Final = b"\x00\x00\xff\xff"
 #: Section 7.2.3.6: an empty message, compressed.
 _EMPTY: Final = b"\x00"
 
+#: What is wrong with a message that does not end where a block does, by its last four bytes.
+_END_FAULTS: Final = {
+    b"": "compressed message has no bytes; an empty one is the byte 00 (RFC 7692, 7.2.3.6)",
+    _TAIL: "compressed message ends with 00 00 ff ff, which must be removed (RFC 7692, 7.2.1)",
+}
+_HALF_A_BLOCK: Final = "not DEFLATE: it ends in the middle of a block"
+
+#: Formats that DEFLATE comes in elsewhere (RFC 1950 and 1952), by their first byte.
+_WRAPPERS: Final = {
+    b"\x78": "zlib's format (78) instead of DEFLATE: leave out its header and its checksum",
+    b"\x1f": "gzip's format (1f) instead of DEFLATE: leave out its header and its trailer",
+}
+
+#: What zlib says of a reference to what it does not have, or no longer.
+_TOO_FAR_BACK: Final = "invalid distance too far back"
+_NO_TAKEOVER: Final = "client_no_context_takeover is agreed"
+
 #: An empty block that ends the stream: a decompressor takes it only between two blocks.
 _LAST_BLOCK: Final = b"\x01\x00\x00\xff\xff"
 
@@ -194,13 +211,16 @@ class Inflater:
             set it back.
     """
 
-    __slots__ = ("_decompressor", "_takeover", "_window_bits", "work")
+    __slots__ = ("_beginning", "_decompressor", "_end", "_takeover", "_window_bits", "work")
 
     def __init__(self, parameters: DeflateParameters) -> None:
         self.work = 0
         self._takeover = not parameters.client_no_context_takeover
         self._window_bits = parameters.client_max_window_bits or MAX_WINDOW_BITS
         self._decompressor: zlib._Decompress | None = None
+        # The first byte of the message so far and its last four, which name some faults.
+        self._beginning = b""
+        self._end = b""
 
     def inflate(self, data: bytes, limit: int) -> bytes:
         """Inflate a piece of a message, of at most INFLATE_STEP bytes.
@@ -208,6 +228,13 @@ class Inflater:
         ``limit``: bytes of the result that are wanted; one byte more says that there are more, and
         of those none is made. Raises InvalidPayload for what is not DEFLATE (RFC 1951).
         """
+        if not self._end:
+            self._beginning = data[:1]
+        self._end = data[-4:] if len(data) >= 4 else (self._end + data)[-4:]
+        return self._inflate(data, limit)
+
+    def _inflate(self, data: bytes, limit: int) -> bytes:
+        """As ``inflate``, of bytes that may be the end that is not sent."""
         self.work += _INPUT_COST * len(data)
         output = b""
         while data and len(output) <= limit:
@@ -219,7 +246,7 @@ class Inflater:
             try:
                 piece = decompressor.decompress(data, limit + 1 - len(output))
             except zlib.error as error:
-                raise InvalidPayload(f"not DEFLATE: {_cause(error)}") from None
+                raise InvalidPayload(self._fault(error)) from None
             output = output + piece if output else piece
             data = decompressor.unused_data
         self.work += len(output)
@@ -230,11 +257,30 @@ class Inflater:
         decompressor = self._decompressor
         if decompressor is None or not decompressor.eof:
             # 7.2.2. Append 4 octets to the tail end of the payload
-            whole = decompressor is not None and not self.inflate(_TAIL, 0) and self._between()
+            try:
+                whole = decompressor is not None and not self._inflate(_TAIL, 0) and self._between()
+            except InvalidPayload:
+                # What is wrong with these octets says nothing of the peer's.
+                whole = False
             if not whole:
-                raise InvalidPayload("not DEFLATE: it ends in the middle of a block")
+                half = _WRAPPERS.get(self._beginning, _HALF_A_BLOCK)
+                raise InvalidPayload(_END_FAULTS.get(self._end, half))
+        self._end = b""
         if not self._takeover or decompressor is None or decompressor.eof:
             self._decompressor = None
+
+    def _fault(self, error: zlib.error) -> str:
+        """What is wrong with a message, by what zlib says of it."""
+        # zlib's own words, without its preamble.
+        said = str(error).rpartition(": ")[2]
+        if said != _TOO_FAR_BACK:
+            return _WRAPPERS.get(self._beginning, f"not DEFLATE: {said}")
+        window = f"the window of {1 << self._window_bits} bytes"
+        if self._takeover:
+            return f"compressed message refers to what lies beyond {window}"
+        # A message shorter than its window has only other messages beyond it.
+        beyond = f" or beyond {window}" if self._window_bits < MAX_WINDOW_BITS else ""
+        return f"compressed message refers to an earlier one{beyond}; {_NO_TAKEOVER}"
 
     def _between(self) -> bool:
         """Whether the decompressor is between two blocks: it would take a last one then."""
@@ -270,8 +316,3 @@ def _new_compressor(level: int, window_bits: int) -> isal_zlib.Compress:
 
 #: The compressor of all connections that keep no context; there are seven windows at most.
 _shared_compressor: Final = cache(_new_compressor)
-
-
-def _cause(error: zlib.error) -> str:
-    """What zlib says of the data, without its preamble."""
-    return str(error).rpartition(": ")[2]

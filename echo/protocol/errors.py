@@ -11,12 +11,14 @@ WebSocketError
 ├── RequestError                an HTTP request is refused, and its connection closed
 │   ├── MalformedRequest        400
 │   ├── PlainHTTP               400  without TLS, to a port that speaks it
+│   ├── UnexpectedTLS                with TLS, to a port that does not: a TLS alert
 │   ├── RequestTimeout          408
 │   ├── BodyNotTaken            413
 │   ├── RequestLineTooLong      414
 │   ├── HeadTooLarge            431
 │   ├── UnknownMethod           501
-│   └── TooManyConnections      503
+│   ├── TooManyConnections      503
+│   └── UnknownVersion          505  neither HTTP/1.0 nor HTTP/1.1
 ├── ProtocolViolation           the peer broke a rule; the connection fails with its close code
 │   ├── ProtocolError           1002
 │   ├── InvalidPayload          1007
@@ -135,6 +137,12 @@ class PlainHTTP(RequestError):
     status = "400 Bad Request"
 
 
+class UnexpectedTLS(RequestError):
+    """TLS came to a port that does not speak it: the answer is a TLS alert."""
+
+    status = "400 Bad Request"
+
+
 class RequestTimeout(RequestError):
     """The head did not come in time."""
 
@@ -170,6 +178,12 @@ class TooManyConnections(RequestError):
 
     status = "503 Service Unavailable"
     headers = (("Retry-After", "5"),)
+
+
+class UnknownVersion(RequestError):
+    """The version of HTTP is neither 1.0 nor 1.1 (RFC 9110, section 15.6.6)."""
+
+    status = "505 HTTP Version Not Supported"
 
 
 class ProtocolViolation(WebSocketError):

@@ -37,6 +37,10 @@ _EXTENDED_LENGTHS: Final = {
     LENGTH_64: (Struct("!Q"), SMALLEST_64),
 }
 
+#: The bytes of a line end, which clients send that print their handshake or their frames.
+_CARRIAGE_RETURN: Final = 0x0D
+_LINE_FEED: Final = 0x0A
+
 #: Headers of frames with such lengths, without a masking key.
 _HEADER_16: Final = Struct("!BBH")
 _HEADER_64: Final = Struct("!BBQ")
@@ -66,12 +70,10 @@ def parse_header(data: bytes | bytearray, start: int, end: int) -> FrameHeader |
     second = data[start + 1]
     opcode = OPCODES.get(first & OPCODE_BITS)
     if opcode is None:
-        raise ProtocolError(f"opcode {first & OPCODE_BITS:#x} is reserved")
+        raise _opcode_fault(first, second)
     length = second & LENGTH_BITS
     if opcode & CONTROL_BIT and (not first & FIN or length > MAX_CONTROL_PAYLOAD):
-        raise ProtocolError(
-            f"a {opcode.name.lower()} frame is whole and has at most {MAX_CONTROL_PAYLOAD} bytes"
-        )
+        raise _control_fault(first, opcode)
     position = start + 2
     extended = _EXTENDED_LENGTHS.get(length)
     if extended is not None:
@@ -94,6 +96,23 @@ def parse_header(data: bytes | bytearray, start: int, end: int) -> FrameHeader |
     return FrameHeader(
         first & FIN != 0, first & RSV_BITS, opcode, masking_key, length, position - start
     )
+
+
+def _opcode_fault(first: int, second: int) -> ProtocolError:
+    """What is wrong with a frame of these first two bytes, whose opcode is reserved."""
+    if (first, second) == (_CARRIAGE_RETURN, _LINE_FEED):
+        return ProtocolError(
+            "a line end (0d 0a) instead of a frame: send none behind the handshake"
+        )
+    return ProtocolError(f"opcode {first & OPCODE_BITS:#x} is reserved")
+
+
+def _control_fault(first: int, opcode: Opcode) -> ProtocolError:
+    """What is wrong with a control frame that is fragmented or too long."""
+    reason = f"a {opcode.name.lower()} frame is whole and has at most {MAX_CONTROL_PAYLOAD} bytes"
+    if first == _LINE_FEED:
+        reason += "; 0a is a line end too: was one sent behind the handshake?"
+    return ProtocolError(reason)
 
 
 def serialize_header(

@@ -6,61 +6,23 @@ from binascii import Error as Base64Error
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 from echo.protocol.deflate import DeflateParameters, DeflatePolicy
 from echo.protocol.errors import (
     BadRequest,
-    ForbiddenOrigin,
     HTTPVersionNotSupported,
     MethodNotAllowed,
     UpgradeRequired,
 )
 from echo.protocol.excerpts import quoted
 from echo.protocol.extensions import parse_extensions
-from echo.protocol.http_head import OWS, TOKEN, RequestHead
+from echo.protocol.http_head import RequestHead
+from echo.protocol.origins import Origin, check_origin
 from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
-
-#: The port that a URL without one means (RFC 9110, section 4.2; RFC 6455, section 3).
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-
-#: The largest number of a TCP port.
-MAX_PORT: Final = 65535
-
-#: A serialized origin (RFC 6454, section 6.2): the host a name, an IPv4 or an IPv6 address.
-_ORIGIN: Final = re.compile(
-    r"([a-z][a-z0-9+\-.]*)://(?:\[([0-9a-f]*:[0-9a-f:.]+)\]|([0-9a-z\-._]+))(?::([0-9]{1,5}))?"
-)
+from echo.protocol.rfc9110 import OWS, TOKEN
 
 _TOKEN: Final = re.compile(TOKEN)
-
-#: Characters of an Origin or a Host that a reason repeats: an operator copies them from there.
-_ORIGIN_EXCERPT: Final = 128
-
-
-class Origin(NamedTuple):
-    """A web origin (RFC 6454): equal when scheme, host and port are."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``scheme://host[:port]``, the default port filled in.
-
-        Raises ValueError for anything else, the opaque origin ``null`` included.
-        """
-        match = _ORIGIN.fullmatch(text.lower())
-        if match is None:
-            raise ValueError(f"{text!r} is not scheme://host[:port]")
-        scheme, address, name, digits = match.groups()
-        port = int(digits) if digits else _DEFAULT_PORTS.get(scheme)
-        if port is None:
-            raise ValueError(f"{text!r} needs a port")
-        if port > MAX_PORT:
-            raise ValueError(f"{text!r} has no valid port")
-        return cls(scheme, address or name, port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +31,12 @@ class HandshakePolicy:
 
     Attributes:
         subprotocols: the ones it speaks; None for any, so that the client's first is chosen.
-        origins: the foreign origins that it lets in; None for all.
+        origins: the foreign origins that it lets in, as read_origin reads them; None for all.
         deflate: how it compresses; None for not at all.
     """
 
     subprotocols: Sequence[str] | None = None
-    origins: Sequence[Origin] | None = ()
+    origins: Sequence[Origin | str] | None = ()
     deflate: DeflatePolicy | None = None
 
 
@@ -132,13 +94,8 @@ def negotiate(
     # 4.2.1, 5. A Sec-WebSocket-Key of 16 bytes
     key = _checked_key(head.field("sec-websocket-key"))
     # 4.2.1, 7. Optionally, an Origin
-    origin = head.field("origin")
-    if origin is not None and not _origin_allowed(origin, policy, host, scheme):
-        raise ForbiddenOrigin(
-            f"Origin {quoted(origin, _ORIGIN_EXCERPT)} is not this service's own "
-            f"(Host is {quoted(host or '', _ORIGIN_EXCERPT)}). "
-            "The server's option --allow-origin lets it in."
-        )
+    if policy.origins is not None:
+        check_origin(head, policy.origins, host, scheme)
     # 4.2.1, 8. Optionally, subprotocols
     offers = _offers(head.field("sec-websocket-protocol"))
     subprotocol = _choose_subprotocol(offers, policy.subprotocols)
@@ -173,39 +130,12 @@ def _checked_key(key: str | None) -> str:
     return key
 
 
-def _origin_allowed(
-    text: str, policy: HandshakePolicy, host: str | None, scheme: str | None
-) -> bool:
-    """Section 10.2: whether a page of this origin may connect."""
-    if policy.origins is None:
-        return True
-    try:
-        origin = Origin.parse(text)
-    except ValueError:
-        return False
-    return origin in policy.origins or _same_host(origin, host, scheme)
-
-
-def _same_host(origin: Origin, host: str | None, scheme: str | None) -> bool:
-    """Whether the Host names the origin's host and port.
-
-    The scheme counts only where it is known: behind a proxy that ends TLS the server does not see
-    it. A Host without a port means the default one of the scheme.
-    """
-    try:
-        return host is not None and Origin.parse(f"{scheme or origin.scheme}://{host}") == origin
-    except ValueError:
-        return False
-
-
 def _offers(field: str | None) -> list[str]:
     """The subprotocols that a client offers, in its order of preference. Raises BadRequest."""
     if field is None:
         return []
-    # RFC 9110, section 5.6.1: empty elements of a list are passed over.
+    # RFC 9110, section 5.6.1: empty elements of a list are passed over, and there may be no other.
     offers = [offer for element in field.split(",") if (offer := element.strip(OWS))]
-    if not offers:
-        raise BadRequest("Sec-WebSocket-Protocol is empty.")
     for offer in offers:
         if not is_token(offer):
             raise BadRequest(f"Sec-WebSocket-Protocol: {quoted(offer)} is not a token.")

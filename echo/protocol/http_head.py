@@ -15,9 +15,11 @@ from echo.protocol.errors import (
     HeadTooLarge,
     MalformedRequest,
     RequestLineTooLong,
-    UnknownMethod,
 )
 from echo.protocol.excerpts import quoted
+from echo.protocol.request_line import FORBIDDEN, forbidden_byte, parse_request_line
+from echo.protocol.request_target import check_host, split_target
+from echo.protocol.rfc9110 import OWS, TOKEN
 
 #: Bytes of a request line, without its line end.
 MAX_REQUEST_LINE: Final = 8 * 1024
@@ -28,33 +30,11 @@ MAX_FIELDS_SIZE: Final = 32 * 1024
 #: Header fields.
 MAX_FIELDS: Final = 100
 
-#: A token (RFC 9110, section 5.6.2), as a regular expression.
-TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105  # RFC 9110, section 5.6.2
-
-#: What may surround the parts of a field (RFC 9110, section 5.6.3). ``str.strip`` alone would take
-#: other characters too, which another reader of the same head does not.
-OWS: Final = " \t"
-
-#: RFC 9112, section 3: the method, the target and the version, one space between them.
-_REQUEST_LINE: Final = re.compile(rf"({TOKEN}) ([!-~]+) HTTP/(1\.[01])")
-
 #: RFC 9112, section 5: nothing between the name and its colon; no folding.
 _NAME: Final = re.compile(TOKEN)
 
-#: RFC 9110, section 7.2: what a Host may be.
-_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z\-._~%!$&'()*+;=]*)(?::[0-9]*)?")
-
-#: RFC 9112, section 3.2.2: a target in absolute form.
-_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([/?].*)?", re.IGNORECASE)
-
-#: What may not stand in a head: controls, a line feed or a carriage return without the other. The
-#: last byte may be a carriage return whose line feed is still to come.
-_FORBIDDEN: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
 #: What may stand in a head besides line ends.
 _PLAIN: Final = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
-
-_NO_REQUEST_LINE: Final = "the request line is not 'METHOD TARGET HTTP/1.1'"
 
 #: RFC 9112, section 2.2.
 _LINE_END: Final = b"\r\n"
@@ -70,6 +50,7 @@ class RequestHead:
         version: ``1.0`` or ``1.1``.
         fields: names and values in their order and case.
         values: the values of the fields by their names, which are in lower case.
+        host: the host and port that the request is for: the target's, else Host; None for neither.
     """
 
     line: str
@@ -78,12 +59,15 @@ class RequestHead:
     version: str
     fields: tuple[tuple[str, str], ...]
     values: Mapping[str, list[str]] = field(default_factory=dict, compare=False, repr=False)
+    host: str | None = None
 
     @classmethod
     def of(cls, method: str, target: str, version: str, fields: Sequence[tuple[str, str]]) -> Self:
         """The head of these parts, which are not checked."""
         line = f"{method} {target} HTTP/{version}"
-        return cls(line, method, target, version, tuple(fields), _values_of(fields))
+        values = _values_of(fields)
+        host = ",".join(values["host"]) if "host" in values else None
+        return cls(line, method, target, version, tuple(fields), values, host)
 
     def field(self, name: str) -> str | None:
         """The value of a field by its name in lower case; several are joined by commas.
@@ -170,10 +154,10 @@ class HeadParser:
         buffer = self._buffer
         # The last byte may have been the first of a line end.
         start = max(0, self._checked - 1)
-        if not _is_clean(buffer[start:size]) and _FORBIDDEN.search(buffer, start, size):
-            raise MalformedRequest(
-                "the head has a control character or a line end that is not CRLF"
-            )
+        if not _is_clean(buffer[start:size]):
+            found = FORBIDDEN.search(buffer, start, size)
+            if found is not None:
+                raise forbidden_byte(buffer, found.start())
         self._checked = size
         # A carriage return at the end may be half of the next line end.
         whole = size - buffer.endswith(b"\r", 0, size)
@@ -188,7 +172,7 @@ class HeadParser:
     def _take_line(self, text: str) -> None:
         """Take the next line of a head, without its line end."""
         if self._line is None:
-            self._line = _parse_request_line(text)
+            self._line = parse_request_line(text)
             return
         name, colon, value = text.partition(":")
         if not colon or not _NAME.fullmatch(name):
@@ -204,31 +188,16 @@ def _checked_head(
     """The head of these parts, which do not contradict each other. Raises RequestError."""
     values = _values_of(fields)
     _check_body(values)
-    target = _checked_target(method, target, _checked_host(version, values))
-    return RequestHead(line, method, target, version, fields, values)
+    host = _checked_host(version, values)
+    # RFC 9112, section 3.2.2: where the target names a host, Host is ignored.
+    named, target = split_target(method, target)
+    return RequestHead(line, method, target, version, fields, values, named or host)
 
 
 def _is_clean(head: bytearray) -> bool:
-    """Whether there is nothing in a head that _FORBIDDEN finds, at a fraction of its price."""
+    """Whether there is nothing in a head that FORBIDDEN finds, at a fraction of its price."""
     # All that is not plain belongs to line ends, when they are as many bytes.
     return len(head.translate(None, _PLAIN)) == 2 * head.count(b"\r\n")
-
-
-def _parse_request_line(text: str) -> tuple[str, str, str]:
-    """The method, the target and the version.
-
-    Raises MalformedRequest, and UnknownMethod for a method that is not in upper case.
-    """
-    line = _REQUEST_LINE.fullmatch(text)
-    if line is None:
-        raise MalformedRequest(_NO_REQUEST_LINE)
-    method = line[1]
-    if method != method.upper():
-        raise UnknownMethod(
-            f"method {method[:40]!r} is not implemented; methods are case-sensitive: use "
-            f"{method[:40].upper()}"
-        )
-    return method, line[2], line[3]
 
 
 def _values_of(fields: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -259,20 +228,5 @@ def _checked_host(version: str, values: Mapping[str, list[str]]) -> str | None:
         if version == "1.0":
             return None
         raise MalformedRequest("the request lacks a Host")
-    if not _HOST.fullmatch(hosts[0]):
-        raise MalformedRequest(f"{quoted(hosts[0])} is no Host")
+    check_host(hosts[0])
     return hosts[0]
-
-
-def _checked_target(method: str, target: str, host: str | None) -> str:
-    """RFC 9112, section 3.2: the path and the query."""
-    path = target
-    absolute = _ABSOLUTE.fullmatch(target)
-    if absolute is not None:
-        if absolute[1].lower() != (host or "").lower():
-            raise MalformedRequest("the request's target and its Host name different hosts")
-        path = absolute[2] or "/"
-        path = f"/{path}" if path.startswith("?") else path
-    if "#" in path or not (path.startswith("/") or (path, method) == ("*", "OPTIONS")):
-        raise MalformedRequest(f"{quoted(target)} is no request target")
-    return path

@@ -185,20 +185,20 @@ INJECTIONS = {
         '"GET /%0d%0a%1b%9b%e2%80%ae HTTP/1.1" 404 ',
     ),
     "method": (b"\x1b]0;x" + BEL + b" / HTTP/1.1\r\n\r\n", 400, r'"\x1b]0;x\x07 / HTTP'),
-    "header, ESC": (http_request(headers=[HOST, ("X", "\x1b[2J")]), 400, "control character"),
+    "header, ESC": (http_request(headers=[HOST, ("X", "\x1b[2J")]), 400, "control character 0x1B"),
     "header, CSI": (http_request(headers=[HOST, ("X\x9b31m", "y")]), 400, r"X\x9b31m"),
     "header, bidi": (
         http_request(headers=[HOST, (f"X{BIDI.decode('latin-1')}", "y")]),
         400,
         "X\xe2\\x80\xae",
     ),
-    "header, LF": (http_request(headers=[HOST, ("X", f"y\n{FORGED}")]), 400, "control character"),
+    "header, LF": (http_request(headers=[HOST, ("X", f"y\n{FORGED}")]), 400, "bare line feed"),
     "host, CSI": (http_request(headers=[("Host", "x\x9b31m")]), 400, r"'x\x9b31m'"),
     "origin, CSI": (upgrade_with(origin="http://x\x9b31m"), 403, r"http://x\x9b31m"),
     "origin, bidi": (
         upgrade_with(origin=f"http://{BIDI.decode('latin-1')}"),
         403,
-        "http://\xe2\\x80\xae",
+        r"http://\u202e",
     ),
     "origin, ESC": (upgrade_with(origin="http://x\x1b[2J"), 400, "control character"),
     "key, CSI": (upgrade_with(sec_websocket_key="\x9b31m"), 400, ""),
@@ -219,6 +219,30 @@ def test_log_injection(echo_server, data, status, shown):
     lines = echo_server.stderr.lines[position:]
     assert all(line.isprintable() for line in lines), lines
     assert not [line for line in lines if line.startswith("127.0.0.1:1 ")]
+
+
+# Other protocols
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "said"),
+    [
+        (b"PROXY TCP4 192.0.2.1 192.0.2.2 51234 8000\r\n", 400, "PROXY protocol, version 1"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12), 400, "PROXY protocol, version 2"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/2 is not spoken here"),
+        (b"GET /ws/echo HTTP/1.2\r\nHost: x\r\n\r\n", 505, "use HTTP/1.1"),
+        (b"GET /J\xc3\xb6rg HTTP/1.1\r\nHost: x\r\n\r\n", 400, "percent-encode it as %C3%B6"),
+    ],
+)
+def test_another_protocol_is_named(echo_server, data, status, said):
+    with RawClient(echo_server) as client:
+        client.send(data)
+        response = client.read_response()
+        client.send_end()
+        client.read_end()
+        assert said in client.log_line()
+    assert response.status == status
+    assert said in response.text
 
 
 # Descriptors

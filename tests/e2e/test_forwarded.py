@@ -137,6 +137,11 @@ def status(server, origin, host="inner:8000", **fields):
         return client.read_response().status
 
 
+def behind(**fields):
+    """The X-Forwarded- fields of these names."""
+    return {f"x_forwarded_{name}": value for name, value in fields.items()}
+
+
 @pytest.mark.parametrize(
     ("origin", "fields", "expected"),
     [
@@ -166,6 +171,28 @@ def status(server, origin, host="inner:8000", **fields):
             403,
         ),
         ("http://inner:8000", {"x_forwarded_proto": "javascript"}, 101),
+        # Some proxies say wss.
+        ("https://inner:8000", {"x_forwarded_proto": "wss"}, 101),
+        ("http://inner:8000", {"x_forwarded_proto": "wss"}, 403),
+        ("http://inner:8000", {"x_forwarded_proto": "WS"}, 101),
+        # The port, where the host has none.
+        ("https://echo.example:8443", behind(host="echo.example", port="8443"), 101),
+        ("https://echo.example", behind(host="echo.example", port="8443"), 403),
+        ("https://echo.example", behind(host="echo.example", port="443"), 101),
+        ("http://echo.example", behind(host="echo.example", port="80"), 101),
+        ("https://echo.example", behind(host="echo.example", port="443", proto="https"), 101),
+        ("wss://echo.example:8443", behind(host="echo.example", port="1, 8443"), 101),
+        ("https://echo.example:1", behind(host="echo.example", port="1, 8443"), 403),
+        ("https://[2001:db8::1]:8443", behind(host="[2001:db8::1]", port="8443"), 101),
+        ("https://echo.example:8443", behind(host="echo.example:", port="8443"), 101),
+        ("https://echo.example:8443", behind(host="echo.example:8443", port="1"), 101),
+        ("https://echo.example:1", behind(host="echo.example:8443", port="1"), 403),
+        ("http://inner:8000", behind(port="1"), 101),
+        ("https://echo.example", behind(host="echo.example", port="65536"), 101),
+        ("https://echo.example", behind(host="echo.example", port="0"), 101),
+        ("https://echo.example", behind(host="echo.example", port="+443"), 101),
+        ("https://echo.example", behind(host="echo.example", port="8443,"), 101),
+        ("https://evil.example:8443", behind(host="echo.example", port="8443"), 403),
     ],
 )
 def test_origin_is_compared_with_what_the_client_asked_for(one_proxy, origin, fields, expected):
@@ -182,6 +209,14 @@ def test_origin_is_compared_with_what_the_client_asked_for(one_proxy, origin, fi
         (
             [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "echo.example")],
             "https://echo.example",
+        ),
+        (
+            [
+                ("X-Forwarded-Proto", "https"),
+                ("X-Forwarded-Host", "echo.example"),
+                ("X-Forwarded-Port", "8443"),
+            ],
+            "https://echo.example:8443",
         ),
         ([("X-Forwarded-Prefix", "/prefix"), ("X-Forwarded-Port", "1")], "http://here.example"),
     ],

@@ -86,7 +86,11 @@ def test_the_handshake_as_it_came_and_as_it_was_answered(echo_server):
     assert report["connection"] == response.header("X-Connection-Id")
     assert report["subprotocols"] == {"offered": ["a", "b"], "chosen": "a"}
     chosen = response.header("Sec-WebSocket-Extensions")
-    assert report["extensions"] == {"offered": DEFLATE, "chosen": chosen}
+    assert report["extensions"] == {
+        "offered": DEFLATE,
+        "chosen": chosen,
+        "unasked": ["server_no_context_takeover", "client_no_context_takeover"],
+    }
     accept = report["accept"]
     digest = sha1(accept["concatenated"].encode()).digest()
     assert accept["key"] == KEY

@@ -29,7 +29,7 @@ def latin(character):
 
 REFUSED = {
     "version": handshake(sec_websocket_version=latin("\x80")),
-    "origin": handshake(origin=latin("\x80")),
+    "origin": handshake(origin="http://" + latin("\x80")),
     "host beside an origin": handshake(host="h" * LARGE, origin="http://elsewhere.example"),
     "host of the page": handshake(host="h" * LARGE, upgrade=None),
     "no host": handshake(host="@" * LARGE),

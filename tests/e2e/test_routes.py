@@ -165,7 +165,33 @@ def test_unknown_paths(echo_server, path):
 
 @pytest.mark.parametrize("path", UNKNOWN)
 def test_an_upgrade_request_to_an_unknown_path(echo_server, path):
-    refused(echo_server, upgrade_request(echo_server.port, path=path), 404)
+    response = refused(echo_server, upgrade_request(echo_server.port, path=path), 404)
+    assert "it is at /ws/echo." in response.text
+
+
+def test_another_protocol_is_named(echo_server):
+    path = "/socket.io/?EIO=4&transport=websocket"
+    response = refused(echo_server, upgrade_request(echo_server.port, path=path), 404)
+    assert "This service speaks plain WebSocket, not Socket.IO" in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "link"),
+    [
+        ("my_service:8000", "http://my_service:8000/ws/echo_display"),
+        ("localhost:", "http://localhost/ws/echo_display"),
+        ("", "/ws/echo_display"),
+    ],
+)
+def test_the_link_is_good_for_every_host(echo_server, host, link):
+    response = refused(echo_server, http_request(headers=[("Host", host)]), 426)
+    assert response.text.endswith(f" open {link}\n")
+
+
+def test_the_host_of_an_absolute_target_is_the_one_that_was_asked_for(echo_server):
+    path = "http://asked.example:81/ws/echo"
+    response = refused(echo_server, http_request(path=path, headers=[("Host", "other")]), 426)
+    assert "open http://asked.example:81/ws/echo_display\n" in response.text
 
 
 @pytest.mark.parametrize("path", ["//ws/echo", "/ws//echo"])

@@ -110,6 +110,30 @@ def test_a_websocket_has_neither_deadline(service):
     assert peer.read(3) == peer.answer(TEXT, b"x")
 
 
+# TLS to a plain port
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        b"\x16\x03\x01\0\xf1\x01\0\0\xed\x03\x03" + bytes(237),
+        b"\x16",
+        b"\x80\x2e\x01\x03\x01\0\x15",
+    ],
+    ids=["TLS", "its first byte", "SSL 2"],
+)
+def test_tls_gets_an_alert_and_one_line_without_its_bytes(service, hello):
+    one = service(tell)
+    peer = one.connect()
+    peer.send(hello)
+    assert peer.read_to_end() == b"\x15\x03\x01\x00\x02\x02\x0a"
+    peer.close()
+    one.join()
+    (line,) = one.log
+    assert " TLS: the client speaks TLS, and this port plain HTTP: " in line
+    assert len(line) < 150
+
+
 # One request behind the other
 
 

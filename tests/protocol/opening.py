@@ -11,6 +11,7 @@ _FIELDS = {
     "version": "Sec-WebSocket-Version",
     "key": "Sec-WebSocket-Key",
     "origin": "Origin",
+    "forwarded_host": "X-Forwarded-Host",
     "protocols": "Sec-WebSocket-Protocol",
     "extensions": "Sec-WebSocket-Extensions",
 }

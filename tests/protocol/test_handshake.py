@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.utils import accept_key
 
+from echo.protocol.deflate import DeflateParameters, DeflatePolicy
 from echo.protocol.errors import (
     BadRequest,
     ForbiddenOrigin,
@@ -152,12 +153,15 @@ SUBPROTOCOLS = [
     ("chat, superchat", [], None),
     ("v1.echo!#$%&'*+-.^_`|~", None, "v1.echo!#$%&'*+-.^_`|~"),
     ("chat, Chat", None, "chat"),
+    # An empty list offers nothing.
+    ("", None, None),
+    (" \t", ["chat"], None),
+    (",", None, None),
+    (" , ,", None, None),
+    (",, chat,", None, "chat"),
 ]
 
 BAD_SUBPROTOCOLS = [
-    "",
-    " ",
-    ",",
     "chat superchat",
     "chat;superchat",
     "chat/1",
@@ -221,7 +225,7 @@ def test_reason_shows_the_version_that_was_asked_for():
         # A client of another version may have other rules for its key.
         ({"version": "8", "key": None}, UpgradeRequired),
         ({"key": None, "origin": "http://evil.example"}, BadRequest),
-        ({"origin": "http://evil.example", "protocols": ","}, ForbiddenOrigin),
+        ({"origin": "http://evil.example", "protocols": "a b"}, ForbiddenOrigin),
     ],
 )
 def test_first_fault_counts(changes, error):
@@ -233,6 +237,30 @@ def test_subprotocol_is_chosen(offers, spoken, chosen):
     policy = HandshakePolicy(subprotocols=spoken)
     response = handshake(policy, protocols=offers)
     assert response == HandshakeResponse(ACCEPT, chosen)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        'x; a="b c"',
+        'x; a=""',
+        'x; a=","',
+        'x; a="\\""',
+        "x-webkit-deflate-frame",
+        'x; a="b c"; a=1',
+    ],
+)
+def test_unknown_extension_is_declined_and_the_next_one_agreed_on(unknown):
+    policy = HandshakePolicy(deflate=DeflatePolicy())
+    assert handshake(policy, extensions=unknown).deflate is None
+    response = handshake(policy, extensions=f"{unknown}, permessage-deflate")
+    assert response.deflate == DeflateParameters(True, True)
+
+
+@pytest.mark.parametrize("extensions", ["", " ", ",", ", ,"])
+def test_empty_offer_of_extensions_offers_nothing(extensions):
+    policy = HandshakePolicy(deflate=DeflatePolicy())
+    assert handshake(policy, extensions=extensions) == HandshakeResponse(ACCEPT)
 
 
 @pytest.mark.parametrize("spoken", [None, ["chat"], []])

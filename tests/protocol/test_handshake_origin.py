@@ -7,15 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echo.protocol.errors import ForbiddenOrigin
-from echo.protocol.handshake import HandshakePolicy, Origin
+from echo.protocol.handshake import HandshakePolicy
+from echo.protocol.origins import Origin
 from tests.protocol.opening import handshake
 from tests.protocol.streams import MODEST
 
 ORIGINS = [
     ("http://echo.example", ("http", "echo.example", 80)),
     ("https://echo.example", ("https", "echo.example", 443)),
-    ("ws://echo.example", ("ws", "echo.example", 80)),
-    ("wss://echo.example", ("wss", "echo.example", 443)),
+    ("http://echo.example:", ("http", "echo.example", 80)),
+    ("ws://echo.example", ("http", "echo.example", 80)),
+    ("wss://echo.example", ("https", "echo.example", 443)),
+    ("WSS://echo.example:8443", ("https", "echo.example", 8443)),
     ("http://echo.example:80", ("http", "echo.example", 80)),
     ("http://echo.example:443", ("http", "echo.example", 443)),
     ("https://echo.example:8443", ("https", "echo.example", 8443)),
@@ -25,9 +28,13 @@ ORIGINS = [
     ("http://[::1]", ("http", "::1", 80)),
     ("http://[::1]:8000", ("http", "::1", 8000)),
     ("https://[2001:DB8::A]", ("https", "2001:db8::a", 443)),
+    ("https://[2001:db8:0:0::a]", ("https", "2001:db8::a", 443)),
     ("http://xn--bcher-kva.example", ("http", "xn--bcher-kva.example", 80)),
     ("http://echo.example:65535", ("http", "echo.example", 65535)),
     ("app://echo.example:1", ("app", "echo.example", 1)),
+    ("app://echo.example", ("app", "echo.example", None)),
+    ("capacitor://localhost", ("capacitor", "localhost", None)),
+    ("chrome-extension://pfdhoblngboilpf", ("chrome-extension", "pfdhoblngboilpf", None)),
 ]
 
 NO_ORIGINS = [
@@ -85,8 +92,9 @@ NO_ORIGINS = [
     "http://echo.example, http://other.example",
     "http://echo.example,http://other.example",
     "http://echo.example http://other.example",
+    "http://[::::]",
+    "http://[1:2]",
     "file://",
-    "app://echo.example",  # nobody knows its default port
 ]
 
 #: Hosts that no browser sends: who allows one of these waits for something that never comes.
@@ -110,6 +118,9 @@ NO_HOSTS = [
 SAME_ORIGIN = [
     ("http://echo.example", "echo.example", True),
     ("http://echo.example", "echo.example:80", True),
+    ("http://echo.example", "echo.example:", True),
+    ("http://my_service", "my_service:80", True),
+    ("http://[2001:db8:0::1]", "[2001:db8::1]", True),
     ("http://echo.example:80", "echo.example", True),
     # Behind a proxy that ends TLS.
     ("https://echo.example", "echo.example", True),
@@ -120,6 +131,23 @@ SAME_ORIGIN = [
     ("HTTP://echo.example", "echo.example", True),
     ("http://[::1]:8000", "[::1]:8000", True),
     ("http://[2001:DB8::1]", "[2001:db8::1]", True),
+    # ws and wss count as http and https.
+    ("ws://echo.example", "echo.example", True),
+    ("wss://echo.example", "echo.example:443", True),
+    ("wss://echo.example:8443", "echo.example:8443", True),
+    ("ws://echo.example", "echo.example:443", False),
+    ("wss://evil.example", "echo.example", False),
+    # Of a whole URL the origin counts.
+    ("http://echo.example/", "echo.example", True),
+    ("http://echo.example/page?a=b#c", "echo.example", True),
+    ("http://echo.example?a", "echo.example", True),
+    ("http://[::1]:8000/page", "[::1]:8000", True),
+    ("http://evil.example/http://echo.example", "echo.example", False),
+    ("http://evil.example/@echo.example", "echo.example", False),
+    ("http://evil.example\\@echo.example", "echo.example", False),
+    ("http://echo.example\\@evil.example", "echo.example", False),
+    ("http://echo.example/, http://evil.example", "echo.example", False),
+    ("http://echo.example/,http://evil.example", "echo.example", False),
     ("http://echo.example:8000", "echo.example", False),
     ("http://echo.example", "echo.example:8000", False),
     ("http://echo.example:8000", "echo.example:8001", False),
@@ -137,8 +165,6 @@ SAME_ORIGIN = [
     ("http://evil.example/echo.example", "echo.example", False),
     ("http://evil.example#echo.example", "echo.example", False),
     ("http://evil.example?echo.example", "echo.example", False),
-    ("http://localhost:8000", "127.0.0.1:8000", False),
-    ("http://[::1]:8000", "localhost:8000", False),
     ("http://[::1]", "[::2]", False),
     ("http://[::1]", "evil.example[::1]", False),
     ("http://[::1]", "[::1]evil.example", False),
@@ -146,11 +172,6 @@ SAME_ORIGIN = [
     ("null", "echo.example", False),
     ("null", "null", False),
     ("http://null", "echo.example", False),
-    ("", "echo.example", False),
-    ("", "", False),
-    ("*", "echo.example", False),
-    ("echo.example", "echo.example", False),
-    ("http://echo.example/", "echo.example", False),
     ("http://echo.example", "echo.example/", False),
     ("http://echo.example", "http://echo.example", False),
     ("http://echo.example", "me@echo.example", False),
@@ -159,7 +180,6 @@ SAME_ORIGIN = [
     ("http://echo.example", ":80", False),
     ("http://echo.example", "echo.example:65616", False),
     ("http://echo.example, http://echo.example", "echo.example", False),
-    ("file://", "", False),
     ("http://echo.example", None, False),
     ("http://none", None, False),
     ("http://None:80", None, False),
@@ -178,18 +198,18 @@ ALLOWED_ORIGIN = [
     ("http://page.example:443", False),
     ("http://page.example:80", False),
     ("http://page.example:8001", False),
-    ("wss://page.example", False),
+    ("wss://page.example", True),
+    ("ws://page.example", False),
     ("https://page.example.evil.example", False),
     ("https://evil-page.example", False),
     ("https://sub.page.example", False),
     ("https://page.example:443.evil.example", False),
     ("https://page.example@evil.example", False),
     ("https://evil.example@page.example", False),
-    ("https://page.example/", False),
+    ("https://page.example/", True),
+    ("https://page.example/page", True),
     ("https://page.example, https://evil.example", False),
     ("null", False),
-    ("", False),
-    ("*", False),
 ]
 
 
@@ -252,13 +272,6 @@ def test_all_origins_pass_when_all_are_allowed(origin):
     assert passes(HandshakePolicy(origins=None), origin, "echo.example")
 
 
-def test_reason_names_the_origin_the_host_and_the_option():
-    with pytest.raises(ForbiddenOrigin) as caught:
-        handshake(origin="http://evil.example")
-    for word in ("'http://evil.example'", "'echo.example'", "--allow-origin"):
-        assert word in str(caught.value)
-
-
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 hosts = st.lists(labels, min_size=1, max_size=3).map(".".join) | st.ip_addresses(v=6).map(
     lambda address: f"[{address}]"
@@ -269,7 +282,7 @@ hosts = st.lists(labels, min_size=1, max_size=3).map(".".join) | st.ip_addresses
 @given(st.sampled_from(["http", "https", "ws", "wss"]), hosts, st.integers(0, 65535))
 def test_any_origin_is_parsed_to_its_parts(scheme, host, port):
     origin = Origin.parse(f"{scheme.upper()}://{host.upper()}:{port}")
-    assert origin == (scheme, host.strip("[]"), port)
+    assert origin == (scheme.replace("ws", "http"), host.strip("[]"), port)
     assert passes(HandshakePolicy(), f"{scheme}://{host}:{port}", f"{host}:{port}")
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from echo.protocol.errors import MalformedRequest, RequestError, UnknownMethod
+from echo.protocol.errors import RequestError, UnknownMethod, UnknownVersion
 from echo.protocol.http_head import (
     MAX_FIELDS,
     MAX_FIELDS_SIZE,
@@ -106,8 +106,8 @@ BAD_REQUEST = {
     **{
         f"version {version!r}": request(line=f"GET / {version}")
         for version in [
-            *["HTTP/0.9", "HTTP/1.7", "HTTP/2.0", "HTTP/1.10", "HTTP/1", "HTTP/11", "HTTP/01.1"],
-            *["http/1.1", "HTTP/1.1 ", "HTTP 1.1", "ICY/1.1", "", "HTTP/\xb9.1"],
+            *["http/1.1", "HTTP/1.1 ", "HTTP 1.1", "ICY/1.1", "", "HTTP/\xb9.1", "HTTP/1.1.1"],
+            *["HTTP/", "HTTP/.", "HTTP/+1.1", "HTTP/1.1\t"],
         ]
     },
     "two spaces before the target": request(line="GET  / HTTP/1.1"),
@@ -117,12 +117,15 @@ BAD_REQUEST = {
     "no method": request(line="/ HTTP/1.1"),
     "a method that is no token": request(line="G(T / HTTP/1.1"),
     "an empty request line": b"\r\n\r\nHost: here\r\n\r\n",
-    "HTTP/2's preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "PROXY protocol": b"PROXY TCP4 192.0.2.1 192.0.2.2 51234 8000\r\n" + request(),
+    "PROXY protocol, version 2": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12) + request(),
     **{
         f"target {target!r}": request(line=f"GET {target} HTTP/1.1")
         for target in [
             *["x", "*", "?x", "#", "/#", "/x#y", "/x?y#z", "/\xe9", "/\x9b", "here:443", "here"],
             *["ftp://here/", "http:/here/", "//here/#", "http://here/#x", "http://here#x", "http:"],
+            *["wsss://here/", "ws:/here/", "http+unix://here/", "http://", "http:///x", "ws://?x"],
+            *["http://:80/", "http://user@here/", "http://here:x/", "http://a b/", "wss://[::1/"],
         ]
     },
     "OPTIONS *x": request(line="OPTIONS *x HTTP/1.1"),
@@ -139,14 +142,15 @@ BAD_REQUEST = {
             *["here:x", "here:80:80", "[::1", "[::x]", "::1", "\xe9", "a#b", "a?b", '"a"', "<a>"],
         ]
     },
-    **{
-        f"target {target!r} with Host 'here'": request(line=f"GET {target} HTTP/1.1")
-        for target in [
-            *["http://there/", "http://here:8000/", "http://here.example/", "http://user@here/"],
-            *["https://her/", "http://"],
-        ]
-    },
 }
+
+VERSION_NOT_SPOKEN = {
+    version: request(line=f"GET / {version}")
+    for version in [
+        *["HTTP/0.9", "HTTP/1.7", "HTTP/1.2", "HTTP/2.0", "HTTP/2", "HTTP/3", "HTTP/1.10"],
+        *["HTTP/1", "HTTP/11", "HTTP/01.1", "HTTP/10.0"],
+    ]
+} | {"preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}
 
 BODY = {
     **{
@@ -169,6 +173,11 @@ def test_malformed_heads(data, split):
     assert parse(split(data)) == ([], 400)
 
 
+@pytest.mark.parametrize("data", VERSION_NOT_SPOKEN.values(), ids=VERSION_NOT_SPOKEN)
+def test_versions_that_are_not_spoken(data, split):
+    assert parse(split(data)) == ([], 505)
+
+
 @pytest.mark.parametrize("data", BODY.values(), ids=BODY)
 def test_announced_bodies(data, split):
     assert parse(split(data)) == ([], 413)
@@ -188,6 +197,10 @@ GOOD = {
     "absolute without a path": (request(line="GET http://here HTTP/1.1"), "/", "1.1"),
     "absolute with a query only": (request(line="GET http://here?x HTTP/1.1"), "/?x", "1.1"),
     "absolute with a port": (request(line="GET http://h:1/ HTTP/1.1", host="Host:h:1"), "/", "1.1"),
+    "absolute, ws": (request(line="GET ws://here/ws/echo HTTP/1.1"), "/ws/echo", "1.1"),
+    "absolute, wss": (request(line="GET WSS://here:443/x HTTP/1.1"), "/x", "1.1"),
+    "absolute, another host": (request(line="GET http://there/x HTTP/1.1"), "/x", "1.1"),
+    "absolute, 1.0": (request(line="GET http://there/x HTTP/1.0", host=None), "/x", "1.0"),
     "OPTIONS *": (request(line="OPTIONS * HTTP/1.1"), "*", "1.1"),
     "a URL in a path": (request(line="GET /http://there/ HTTP/1.1"), "/http://there/", "1.1"),
     "two slashes": (request(line="GET //there/x HTTP/1.1"), "//there/x", "1.1"),
@@ -202,6 +215,38 @@ def test_good_heads(data, target, version, split):
     line = data.removeprefix(b"\r\n").split(b"\r\n")[0].decode()
     assert (status, head.target, head.version, head.line) == (None, target, version, line)
     assert head.method == line.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "asked_for"),
+    [
+        ("/", "here", "here"),
+        ("/", "here:8000", "here:8000"),
+        ("/", "", ""),
+        ("/http://there/", "here", "here"),
+        ("//there/", "here", "here"),
+        ("http://there/", "here", "there"),
+        ("http://there:80/x", "here", "there:80"),
+        ("ws://there:8000/ws/echo", "here", "there:8000"),
+        ("wss://[::1]:8000?x", "here", "[::1]:8000"),
+        ("HTTPS://There", "", "There"),
+        ("ws://my_service:/", "here", "my_service:"),
+    ],
+)
+def test_host_of_the_target_counts_before_the_field(target, host, asked_for):
+    (head,), _ = parse([request(line=f"GET {target} HTTP/1.1", host=f"Host: {host}")])
+    assert head.host == asked_for
+    assert head.field("host") == host
+
+
+def test_without_a_host_none_is_asked_for():
+    (head,), _ = parse([request(line="GET / HTTP/1.0", host=None)])
+    assert head.host is None
+
+
+@pytest.mark.parametrize("host", [None, "Host: a b", "Host: here\r\nHost: here"])
+def test_host_of_the_target_does_not_make_up_for_a_bad_field(host):
+    assert parse([request(line="GET http://there/ HTTP/1.1", host=host)]) == ([], 400)
 
 
 def test_fields_are_in_their_order_and_case(split):
@@ -244,7 +289,8 @@ EARLY = {
     "a TLS hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "a bare CR": (b"GET / HTTP/1.1\rX", 400),
     "HTTP/0.9": (b"GET /\r\n", 400),
-    "an unknown version": (b"GET / HTTP/1.7\r\n", 400),
+    "an unknown version": (b"GET / HTTP/1.7\r\n", 505),
+    "a PROXY protocol": (b"PROXY UNKNOWN\r\n", 400),
     "a bad field": (b"GET / HTTP/1.1\r\nX : y\r\n", 400),
     "a long line without its end": (b"x" * (MAX_REQUEST_LINE + 2), 414),
     "a large field without its end": (
@@ -287,7 +333,7 @@ def test_the_line_for_the_log():
     parser = HeadParser()
     parser.feed(b"GET /one")
     assert parser.line == "GET /one"
-    with pytest.raises(MalformedRequest):
+    with pytest.raises(UnknownVersion):
         parser.feed(b" HTTP/1.7\r\nHost: here\r\n\r\nGET /two HTTP/1.1\r\n")
     assert parser.line == "GET /one HTTP/1.7"
 
@@ -355,5 +401,6 @@ def test_a_good_head_is_the_same_in_any_chunks(target, fields, places):
     line = f"GET {target} HTTP/1.1"
     data = request(*(f"{name}:{value}" for name, value in fields), line=line)
     stripped = tuple((name, value.strip(" \t")) for name, value in fields)
-    expected = RequestHead(line, "GET", target, "1.1", (("Host", "here"), *stripped))
+    fields = (("Host", "here"), *stripped)
+    expected = RequestHead(line, "GET", target, "1.1", fields, host="here")
     assert parse(cut(data, places)) == ([expected], None)

@@ -148,7 +148,7 @@ def test_a_compressed_message_has_to_be_masked():
 
 @BOTH
 @pytest.mark.parametrize("sizes", [(), (2,), (0, 4)])
-@pytest.mark.parametrize("payload", [b"", HELLO[:-2], b"\x04", NOTHING[:3]])
+@pytest.mark.parametrize("payload", [HELLO[:-2], b"\x04", NOTHING[:3]])
 def test_what_ends_in_the_middle_of_a_block(payload, sizes, agreed):
     stream = frame(TEXT, b"before") + compressed(TEXT, payload, sizes)
     (result,) = outcomes(stream, LIMIT, agreed)
@@ -156,6 +156,31 @@ def test_what_ends_in_the_middle_of_a_block(payload, sizes, agreed):
     kind, reason = result.failure
     assert kind is InvalidPayload
     assert reason.startswith("not DEFLATE: ")
+
+
+@BOTH
+@pytest.mark.parametrize("sizes", [(), (2,), (0, 4), (8, 1, 1)])
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (HELLO + NOTHING[1:], "ends with 00 00 ff ff, which must be removed"),
+        (b"", "no bytes; an empty one is the byte 00"),
+        (b"\x78\x9c" + HELLO + bytes(4), "zlib's format"),
+        (b"\x1f\x8b\x08" + bytes(7) + HELLO, "gzip's format"),
+    ],
+)
+def test_what_clients_get_wrong_is_named(payload, said, sizes, agreed):
+    stream = frame(TEXT, b"before") + compressed(TEXT, payload, sizes)
+    kind, reason = violation(stream, agreed)
+    assert kind is InvalidPayload
+    assert said in reason
+
+
+def test_a_reference_to_an_earlier_message_is_named():
+    stream = compressed(TEXT, HELLO) + compressed(TEXT, AGAIN, (2,))
+    kind, reason = violation(stream)
+    assert kind is InvalidPayload
+    assert reason.endswith("refers to an earlier one; client_no_context_takeover is agreed")
 
 
 @BOTH

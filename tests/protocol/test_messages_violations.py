@@ -191,3 +191,29 @@ def test_a_reserved_bit_is_known_by_the_first_two_bytes(rsv):
     parser = new_parser()
     assert feed(parser, [bytes([0x82 | rsv, 0xFF])]) == []
     assert "reserved bit" in parser.failure.reason
+
+
+@pytest.mark.parametrize("before", [b"", frame(Opcode.TEXT, b"before"), frame(Opcode.PING)])
+@pytest.mark.parametrize(
+    ("line_end", "said"),
+    [
+        (b"\r\n", "a line end (0d 0a) instead of a frame"),
+        (b"\r\n\r\n", "a line end (0d 0a) instead of a frame"),
+        (b"\n", "0a is a line end too"),
+        (b"\n\n", "0a is a line end too"),
+    ],
+)
+def test_a_line_end_instead_of_a_frame_is_named(line_end, said, before):
+    (result,) = outcomes(before + line_end + frame(Opcode.TEXT, b"Hello"))
+    assert len(result.events) == bool(before)
+    kind, reason = result.failure
+    assert kind is ProtocolError
+    assert said in reason
+    assert "behind the handshake" in reason
+    assert len(reason) <= 123
+
+
+@pytest.mark.parametrize("first", [b"\x0d\x8a", b"\x0d\x0d", b"\x8d\x0a", b"\x0d\x80"])
+def test_another_reserved_opcode_is_no_line_end(first):
+    (result,) = outcomes(first + bytes(4))
+    assert result.failure == (ProtocolError, "opcode 0xd is reserved")
