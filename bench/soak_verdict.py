@@ -20,8 +20,8 @@ HELD = HEAD_TIMEOUT + 4.0
 #: its turn among all that is pipelined.
 OPENING = 100
 
-#: KiB that memory may grow, from the first half of the rounds of all attacks to the second. How much
-#: the allocator can give back of what a flood took differs from one to the next.
+#: KiB that memory may grow, from the first half of the rounds of all attacks to the second. How
+#: much the allocator can give back of what a flood took differs from one to the next.
 GROWTH = 16 * 1024
 
 #: Seconds of attacks after which memory has settled, if each phase is as long: what the service

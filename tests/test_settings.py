@@ -391,7 +391,7 @@ def test_help_shows_options_variables_defaults_units_and_bounds():
     shown += ["default: 127.0.0.1", "default: 8000", "default: 16777216", "in bytes"]
     shown += ["0<=x<=65535", "1<=x<=9223372036854775807"]
     shown += ["--subprotocol NAME", "--allow-origin ORIGIN"]
-    shown += ["By default HOST where a platform sets PORT"]
+    shown += ["By default, where PORT is set: HOST, else 0.0.0.0."]
     assert [words for words in shown if words not in text] == []
 
 

@@ -72,8 +72,8 @@ def test_a_standard_output_that_is_gone_disturbs_nobody(server):
 def request_many(server, count):
     """Send plain requests, each of which makes a line on stderr, and check the answers."""
     request = http_request(path="/nothing", headers=[("Host", "example.com")])
-    with RawClient(server) as client:
-        for _ in range(count // 100):
+    for _ in range(count // 100):
+        with RawClient(server) as client:
             client.send(request * 100)
             for _ in range(100):
                 assert client.read_response().status == 404
