@@ -8,6 +8,7 @@ Top: the service
     settings.py     Settings: every option
     option_types.py what their values may be
     forwarded.py    TrustedProxies: who asks, as the proxies in front say
+    not_found.py    what a 404 says, to clients of other protocols too
     service.py      build_service: the application, its server and its logs in one process
     signals.py      what a process that serves does at signals
     gunicorn_master.py  EchoMaster: gunicorn's master, which no fault of one worker or file ends
@@ -44,6 +45,9 @@ Middle, ``net``: gevent's sockets
 
 Ground, ``protocol``: RFC 6455, 7692 and 9112 without I/O
     http_head.py    the head of an HTTP request: RFC 9112
+    request_line.py its first line, and what is wrong with it: section 3
+    request_target.py  where it goes: the target and Host
+    origins.py      which pages may open a WebSocket: RFC 6454
     handshake.py    negotiate: the opening handshake, section 4
     extensions.py   the header field of the extensions: section 9.1
     session.py      Session: a WebSocket after its handshake, both directions; its closing
@@ -55,4 +59,5 @@ Ground, ``protocol``: RFC 6455, 7692 and 9112 without I/O
     excerpts.py     what a client sent, cut for reasons and logs
     errors.py       every exception, with its close code or HTTP status
     rfc6455.py      the numbers
+    rfc9110.py      the grammar that header fields share
 """
