@@ -14,7 +14,6 @@ import click
 from flask import Flask
 
 from echo.app import create_app
-from echo.logs import SilentMessageLog
 from echo.service import service
 from echo.settings import Settings, add_options
 
@@ -81,7 +80,7 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(name)
     # On a server of another kind no request becomes a WebSocket: there are no messages to log.
-    application = globals()[name] = create_app(Settings.from_environment(), SilentMessageLog())
+    application = globals()[name] = create_app(Settings.from_environment())
     return application
 
 

@@ -11,7 +11,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from echo.forwarded import TrustedProxies
-from echo.handlers import UPGRADED, Handlers
+from echo.handlers import UPGRADED, Handlers, SharedRecords
 from echo.logs import MessageLog
 from echo.metrics import Metrics
 from echo.net.http_handler import REFUSAL, REFUSAL_CLASS
@@ -19,7 +19,6 @@ from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
 from echo.protocol.excerpts import excerpt
-from echo.records import LocalRecords
 from echo.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -49,22 +48,22 @@ class _Service(Flask):
 
 def create_app(
     settings: Settings,
-    message_log: MessageLog,
+    message_log: MessageLog | None = None,
     registry: Registry | None = None,
-    records: LocalRecords | None = None,
+    records: SharedRecords | None = None,
     metrics: Metrics | None = None,
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
     ``message_log`` gets every message that arrives; ``registry`` is the one of the server that the
-    application is for; ``records`` are those of all processes; ``metrics``: what /metrics shows,
-    None for no such route.
+    application is for; ``records`` are those of all processes, None if they share none;
+    ``metrics``: what /metrics shows, None for no such route.
     """
     app = _Service(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
     registry = Registry() if registry is None else registry
-    records = LocalRecords() if records is None else records
+    message_log = MessageLog(None) if message_log is None else message_log
     handlers = Handlers(settings.handshake_policy(), message_log, registry, records)
     app.register_blueprint(handlers.blueprint())
     app.add_url_rule("/", "index", _index)

@@ -7,11 +7,10 @@ so this file is imported only where there is a Redis.
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from enum import EnumType
 from math import isfinite
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
 from time import monotonic
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -23,10 +22,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from echo.background_writer import BackgroundWriter
 from echo.net.registry import ConnectionRecord
 from echo.net.watcher import LogWriter, Notice
 from echo.protocol.excerpts import excerpt
-from echo.records import LocalRecords, RecordsUnavailable
 
 #: What the names of the records in Redis begin with; their ids follow.
 PREFIX: Final = "echo:connection:"
@@ -34,14 +33,10 @@ PREFIX: Final = "echo:connection:"
 #: Seconds that Redis keeps a record.
 EXPIRY: Final = 3600
 
-#: Records that may wait to be written; what comes while so many wait is dropped.
-QUEUE_RECORDS: Final = 20_000
-
 #: Records that are written at a time: they take some milliseconds, in which others wait.
 _BATCH: Final = 100
 
-#: Seconds that the thread gathers records before it writes them, and that it waits after a failure.
-_GATHER: Final = 0.02
+#: Seconds that the thread waits after a failure.
 _PAUSE: Final = 1.0
 
 #: Seconds that Redis has for an answer; and those that a lookup has in all.
@@ -65,39 +60,44 @@ _ERROR_EXCERPT: Final = 200
 _DATABASE: Final = re.compile("/?|/[0-9]+")
 
 
-class RedisRecords(LocalRecords):
-    """The records of all processes that use the same Redis.
+class RecordsUnavailable(OSError):
+    """A lookup failed: nobody can say now whether there is such a record."""
 
-    Attributes:
-        dropped: records that could not be written so far.
-    """
 
-    unknown = "No process knows a connection of that id, or it was forgotten."
+class RedisRecords:
+    """The records of all processes that use the same Redis."""
 
     def __init__(self, url: str, log: LogWriter) -> None:
         """Nothing is asked of Redis before there is something to write or to find.
 
-        Raises ValueError when ``url`` is not one of Redis. ``log`` gets a line a minute at most.
+        Raises ValueError when ``url`` is not one of Redis. ``log`` gets a line a minute at most
+        about each kind of failure.
         """
-        self.dropped = 0
         self._redis = _client(url)
         self._log = log
+        self._failed = 0
+        self._reason = ""
         self._reported = (0, -_SILENCE)
         self._lookup_reported = -_SILENCE
-        self._queue: SimpleQueue[ConnectionRecord | None] = SimpleQueue()
-        self._closing = Event()
-        self._thread = Thread(target=self._run, name="records", daemon=True)
-        self._thread.start()
+        self._writer: BackgroundWriter[ConnectionRecord] = BackgroundWriter(
+            "records", self._write, batch=_BATCH, each_minute=self._report
+        )
+
+    @property
+    def dropped(self) -> int:
+        """Records that could not be written so far."""
+        return self._writer.dropped + self._failed
 
     def put(self, record: ConnectionRecord) -> None:
-        """Queue a record, or drop and count it when the queue is full."""
-        if self._queue.qsize() >= QUEUE_RECORDS:
-            self.dropped += 1
-            return
-        self._queue.put(record)
+        """Queue a record, or drop and count it when the queue is full. Never blocks."""
+        self._writer.put(record)
 
     def find(self, connection_id: str) -> ConnectionRecord | None:
-        """Ask Redis, in a thread; the calling greenlet waits, two seconds at most."""
+        """What any process has put; None for what is unknown.
+
+        Asks Redis in a thread; the calling greenlet waits, two seconds at most. Raises
+        RecordsUnavailable.
+        """
         late = RecordsUnavailable(f"no answer within {_LOOKUP_TIMEOUT:g} s")
         try:
             with gevent.Timeout(_LOOKUP_TIMEOUT, late):
@@ -109,13 +109,9 @@ class RedisRecords(LocalRecords):
             raise
         return found
 
-    def close(self, timeout: float = 2.0) -> None:
+    def close(self, timeout: float) -> None:
         """Write what is queued, for at most ``timeout`` seconds, and end the thread."""
-        self._closing.set()
-        self._queue.put(None)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            self.dropped += max(0, self._queue.qsize() - 1)
+        self._failed += self._writer.close(timeout)
         self._report()
 
     def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:
@@ -128,43 +124,31 @@ class RedisRecords(LocalRecords):
         except Exception as error:  # noqa: BLE001
             return RecordsUnavailable(_text(error))
 
-    def _run(self) -> None:
-        """The thread: wait for records, gather some more, write them all at once."""
-        while (record := self._queue.get()) is not None:
-            self._closing.wait(_GATHER)
-            batch = [record]
-            try:
-                while len(batch) < _BATCH and (record := self._queue.get_nowait()) is not None:
-                    batch.append(record)
-            except Empty:
-                pass
-            self._write(batch)
-            if record is None:
-                return
-
-    def _write(self, batch: list[ConnectionRecord]) -> None:
-        """Write records, or drop them."""
+    def _write(self, records: Sequence[ConnectionRecord], _: int) -> None:
+        """Write records, or drop them; the writer's thread calls it."""
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                for one in batch:
+                for one in records:
                     pipeline.set(PREFIX + one.id, json.dumps(one.as_json()), ex=EXPIRY)
                 pipeline.execute()
         # The thread lives on, whatever answers in place of Redis.
         except Exception as error:  # noqa: BLE001
-            self.dropped += len(batch)
-            self._report(f": {_text(error)}")
-            self._closing.wait(_PAUSE)
+            self._failed += len(records)
+            self._reason = f": {_text(error)}"
+            self._report()
+            self._writer.pause(_PAUSE)
         else:
             self._report()
 
-    def _report(self, reason: str = "") -> None:
+    def _report(self) -> None:
         """Say how many records were dropped, if it is time for it."""
         reported, at = self._reported
         now = monotonic()
-        if self.dropped > reported and now - at >= _SILENCE:
-            self._reported = (self.dropped, now)
-            count = self.dropped - reported
-            text = f"records of connections dropped, as Redis took none: {count}{reason}"
+        dropped = self.dropped
+        if dropped > reported and now - at >= _SILENCE:
+            self._reported = (dropped, now)
+            count = dropped - reported
+            text = f"records of connections dropped, as Redis took none: {count}{self._reason}"
             self._log.write(Notice(text))
 
     def _report_lookup(self, failure: RecordsUnavailable) -> None:

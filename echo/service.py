@@ -5,23 +5,32 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import Final, TextIO, cast
+from traceback import format_exception
+from typing import Any, Final, TextIO, cast
 
 import click
 import gevent
 
 from echo.app import create_app
-from echo.log_formats import FORMATS, Logs
+from echo.log_formats import FORMATS
+from echo.logs import FaultLog, Logs
 from echo.metrics import Metrics
 from echo.net.certificate import Certificate
 from echo.net.http_server import HTTPServer
 from echo.net.registry import Registry
+from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.settings import Settings
 
 #: Bytes of a block by whose size glibc's malloc raises its thresholds when it is freed.
 _LARGE: Final = 16 * 1024 * 1024
+
+#: Bounds of the seconds that are kept of the shutdown timeout for closing logs and records.
+_CLOSING_MIN: Final = 0.5
+_CLOSING_MAX: Final = 2.0
 
 
 @contextmanager
@@ -34,20 +43,25 @@ def service(
     click.ClickException when the metrics cannot be shared.
     """
     with ExitStack() as stack:
-        logs = FORMATS[settings.log_format](
+        logs = Logs(
             sys.stdout or nowhere(),
             sys.stderr or nowhere(),
+            FORMATS[settings.log_format],
             quiet=settings.quiet,
             shared=isinstance(listener, socket),
         )
-        stack.callback(logs.close)
+        # Of the time to stop some is kept for logs and records whose outputs may be stuck.
+        closing = max(_CLOSING_MIN, min(_CLOSING_MAX, settings.shutdown_timeout / 2))
+        stack.callback(logs.close, closing / 2)
         metrics = None if settings.metrics == "off" else _make_metrics(logs)
         records = None
         if settings.redis_url:
             from echo.redis_records import RedisRecords  # noqa: PLC0415
 
             records = RedisRecords(settings.redis_url, logs.entries)
-            stack.callback(records.close)
+            stack.callback(records.close, closing / 2)
+        limits = settings.limits()
+        until_closing = max(0.0, limits.shutdown_timeout - closing)
         registry = Registry(publish=records.put if records else None)
         application = create_app(settings, logs.messages, registry, records, metrics)
         server = HTTPServer(
@@ -55,13 +69,17 @@ def service(
             # Not the Flask object: its __call__ would be one more on the C stack of each greenlet.
             application.wsgi_app,
             logs.entries,
-            limits=settings.limits(),
+            limits=replace(limits, shutdown_timeout=until_closing),
             errors=logs.faults,
             registry=registry,
             certificate=certificate,
             watcher=metrics,
         )
-        gevent.get_hub().exception_stream = cast(TextIO, logs.faults)
+        hub = gevent.get_hub()
+        hub.exception_stream = cast(TextIO, logs.faults)
+        hub.print_exception = partial(  # type: ignore[method-assign]
+            _log_fault, logs.faults
+        )
         if metrics is not None:
             stack.callback(gevent.spawn(metrics.run).kill)
         # The C library then keeps what is freed of large messages for the next ones; it would give
@@ -72,6 +90,15 @@ def service(
         gc.freeze()
         yield server, logs
         logs.stopped()
+
+
+def _log_fault(faults: FaultLog, context: object, *error: Any) -> None:
+    """Log what went wrong in a greenlet; gevent's own method writes it piece by piece.
+
+    ``error``: class, exception and traceback.
+    """
+    where = "" if context is None else f"{excerpt(repr(context), ENTRY_EXCERPT)} failed\n"
+    faults.write("".join(format_exception(*error)) + where)
 
 
 def nowhere() -> TextIO:

@@ -20,6 +20,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventWorker
 
 from echo.log_formats import FORMATS
+from echo.logs import announcement
 from echo.net.certificate import Certificate
 from echo.net.http_server import HTTPServer, local_url
 from echo.service import service
@@ -109,7 +110,7 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
             local_url, host=cls.settings.host, port=address[1], tls=cls.certificate is not None
         )
         with suppress(OSError):
-            click.echo("\n".join(FORMATS[cls.settings.log_format].announcement(url)))
+            click.echo("\n".join(announcement(FORMATS[cls.settings.log_format], url)))
 
     def patch(self) -> None:
         """Patch nothing: the logs are written by threads, and no greenlet blocks."""
@@ -131,7 +132,7 @@ class EchoWorker(GeventWorker):  # type: ignore[misc]
             heart = gevent.spawn(self._beat, stop)
             server.start()
             stop.wait()
-            server.stop(self.settings.shutdown_timeout)
+            server.stop(server.limits.shutdown_timeout)
             heart.kill()
 
     def _listen_to_signals(self, server: HTTPServer) -> Event:

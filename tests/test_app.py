@@ -13,7 +13,6 @@ from flask import abort
 from werkzeug.test import create_environ
 
 from echo.app import create_app
-from echo.logs import SilentMessageLog
 from echo.net.http_handler import REFUSAL
 from echo.protocol.errors import ConnectionLost
 from echo.settings import Settings
@@ -84,7 +83,7 @@ REFUSALS = [answer for answer in ANSWERS if answer[3] >= 400]
 
 @pytest.fixture
 def app():
-    return create_app(Settings(), SilentMessageLog())
+    return create_app(Settings())
 
 
 @pytest.fixture
@@ -250,7 +249,7 @@ def test_foreign_origin_is_told_of_the_option(ask):
 @pytest.mark.parametrize("origins", [("http://page.example",), ("*",)])
 def test_settings_reach_the_handshake(origins):
     settings = Settings(allowed_origins=origins)
-    client = create_app(settings, SilentMessageLog()).test_client()
+    client = create_app(settings).test_client()
     headers = {**HANDSHAKE, "Origin": "http://page.example"}
     assert client.get("/ws/echo", headers=headers).status_code == 501
 
