@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: run test fuzz lint format bench bench-quick soak clean
+.PHONY: run test raises fuzz lint format bench bench-quick soak clean
 
 run: $(VENV)/run ## Start the server on port 8000.
 	$(BIN)/python server.py
@@ -16,6 +16,11 @@ test: $(VENV)/test lint ## Every test, with branch coverage.
 	@command -v redis-server >/dev/null || ($(APT) update && $(APT) install -y redis-server)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ($(APT) update && $(APT) install -y nginx-light)
 	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term
+	$(BIN)/python tests/check_raises.py
+
+raises: $(VENV)/test ## List every place that raises, refuses or closes, with tests that do it.
+	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report= --cov-context=test
+	$(BIN)/python tests/check_raises.py --list
 
 fuzz: $(VENV)/test ## The random tests for about ten minutes: more streams, more resets.
 	ECHO_TEST_EXAMPLES=3000 ECHO_TEST_RESETS=20000 $(BIN)/python -m pytest -n 2 --dist worksteal \

@@ -13,7 +13,6 @@ import click
 from flask import Flask
 
 from echo.app import create_app
-from echo.logs import SilentMessageLog
 from echo.service import build_service
 from echo.settings import Settings, add_options
 from echo.signals import RELOAD, stop_on_signals
@@ -53,7 +52,7 @@ def serve(settings: Settings) -> None:
         ) as stop:
             logs.started(server.url)
             stop.wait()
-            server.stop(settings.shutdown_timeout)
+            server.stop(server.limits.shutdown_timeout)
 
 
 def _serve_by_workers(settings: Settings) -> NoReturn:
@@ -87,7 +86,7 @@ def __getattr__(name: str) -> Flask:
     if name != "app":
         raise AttributeError(name)
     # On a server of another kind no request becomes a WebSocket: there are no messages to log.
-    application = globals()[name] = create_app(Settings.from_environment(), SilentMessageLog())
+    application = globals()[name] = create_app(Settings.from_environment())
     return application
 
 

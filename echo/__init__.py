@@ -45,6 +45,7 @@ Ground, ``protocol``: RFC 6455 without I/O
     http_head.py    the head of an HTTP request: RFC 9112
     frames.py       frames and close payloads as values: section 5.2
     tally.py        messages in and out, counted at the price of an addition
+    excerpts.py     what a peer sent, cut for reasons and logs
     errors.py       every exception, with its close code or HTTP status
     rfc6455.py      the numbers
 """

@@ -12,25 +12,31 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from echo.forwarded import TrustedProxies
-from echo.handlers import UPGRADED, Handlers
+from echo.handlers import UPGRADED, Handlers, SharedRecords
 from echo.logs import MessageLog
 from echo.metrics import Metrics
 from echo.net.http import Exchange
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
-from echo.records import LocalRecords
+from echo.protocol.excerpts import excerpt
 from echo.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 
+#: Characters of the page's URL in a reason: the Host in it may be a whole header field.
+_URL_EXCERPT: Final = 300
+
 #: The page needs its own script, style and pictures and its own WebSocket, and nothing else.
+#: Strict-Transport-Security is not among them: browsers apply it to every port of a host name, so
+#: one visit to https://localhost:8443 would break whatever else runs on localhost without TLS.
 _SECURITY_HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -58,22 +64,22 @@ class _Service(Flask):
 
 def create_app(
     settings: Settings,
-    message_log: MessageLog,
+    message_log: MessageLog | None = None,
     registry: Registry | None = None,
-    records: LocalRecords | None = None,
+    records: SharedRecords | None = None,
     metrics: Metrics | None = None,
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
     ``message_log`` gets every message that arrives; ``registry`` is the one of the server that the
-    application is for; ``records`` are those of all processes; ``metrics``: what /metrics shows,
-    None for no such route.
+    application is for; ``records`` are those of all processes, None if they share none;
+    ``metrics``: what /metrics shows, None for no such route.
     """
     app = _Service(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
     registry = Registry() if registry is None else registry
-    records = LocalRecords() if records is None else records
+    message_log = MessageLog(None) if message_log is None else message_log
     handlers = Handlers(
         settings.handshake_policy(), message_log, registry, records, settings.show_credentials
     )
@@ -145,7 +151,7 @@ def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
     reason = str(error)
     Exchange.of(request.environ).refused_as = type(error).__name__
     if isinstance(error, UpgradeRequired):
-        page = url_for("ws.echo_display", _external=True)
+        page = excerpt(url_for("ws.echo_display", _external=True), _URL_EXCERPT)
         reason = f"{reason} To try it in a browser, open {page}"
     response = _plain_text(error.status, reason)
     response.headers.extend(error.headers)
@@ -174,8 +180,11 @@ def _nobody_to_answer(error: ConnectionLost) -> ResponseReturnValue:
 
 
 def _add_security_headers(response: Response) -> Response:
-    """Say what a browser may do with what it got."""
+    """Say what a browser may do with what it got, and that no cache may keep an error."""
     if response is UPGRADED:
         return response
     response.headers.update(_SECURITY_HEADERS)
+    if response.status_code >= 400:
+        # A cache may keep a 404, 405 or 501 that says nothing (RFC 9110, section 15.1).
+        response.headers["Cache-Control"] = "no-store"
     return response

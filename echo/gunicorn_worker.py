@@ -21,6 +21,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from echo.log_formats import FORMATS
+from echo.logs import announcement
 from echo.net.certificate import Certificate
 from echo.net.server import local_url
 from echo.service import build_service
@@ -125,7 +126,7 @@ class EchoWorker(Worker):  # type: ignore[misc]
             local_url, host=cls.settings.host, port=address[1], tls=cls.certificate is not None
         )
         with suppress(OSError):
-            click.echo("\n".join(FORMATS[cls.settings.log_format].announcement(url)))
+            click.echo("\n".join(announcement(FORMATS[cls.settings.log_format], url)))
 
     def load_wsgi(self) -> None:
         """Leave the application to the service, which makes it together with its server."""
@@ -166,7 +167,7 @@ class EchoWorker(Worker):  # type: ignore[misc]
             server.start()
             self._report[0] = 1
             stop.wait()
-            server.stop(self.settings.shutdown_timeout)
+            server.stop(server.limits.shutdown_timeout)
             heart.kill()
 
     def _beat(self, stop: Event) -> NoReturn:

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from echo.inspector.connection import inspect
 from echo.logs import MessageLog
-from echo.net.registry import Registry, is_id
+from echo.net.registry import ConnectionRecord, Registry, is_id
 from echo.net.upgrade import upgrade
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.rfc6455 import Opcode
-from echo.records import LocalRecords, RecordsUnavailable
 
 
 class _Upgraded(Response):
@@ -27,6 +26,20 @@ class _Upgraded(Response):
 UPGRADED: Final = _Upgraded(status=101)
 
 
+#: What to tell whoever asks for a connection that is not known: without shared records, and with.
+_UNKNOWN_HERE: Final = (
+    "This process knows no connection of that id; another one may, if there are several."
+)
+_UNKNOWN: Final = "No process knows a connection of that id, or it was forgotten."
+
+
+class SharedRecords(Protocol):
+    """The records of connections of all processes."""
+
+    def find(self, connection_id: str) -> ConnectionRecord | None:
+        """The record; None for an unknown id. Raises OSError when nobody can say now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handlers:
     """The handlers and what they need."""
@@ -34,7 +47,7 @@ class Handlers:
     policy: HandshakePolicy
     message_log: MessageLog
     registry: Registry
-    records: LocalRecords
+    records: SharedRecords | None
     show_credentials: bool = False
 
     def echo_message(self) -> ResponseReturnValue:
@@ -68,13 +81,13 @@ class Handlers:
     def connection(self, connection_id: str) -> ResponseReturnValue:
         """``/ws/connections/<id>``: what is known of a connection, open or over."""
         record = self.registry.find(connection_id)
-        if record is None and is_id(connection_id):
+        if record is None and self.records is not None and is_id(connection_id):
             try:
                 record = self.records.find(connection_id)
-            except RecordsUnavailable as failure:
-                abort(503, f"The records of other processes cannot be had for now: {failure}.")
+            except OSError:
+                abort(503, "Records of other processes are unavailable now. Try again later.")
         if record is None:
-            abort(404, self.records.unknown)
+            abort(404, _UNKNOWN_HERE if self.records is None else _UNKNOWN)
         response = jsonify(record.as_json())
         response.headers["Cache-Control"] = "no-store"
         return response

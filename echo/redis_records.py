@@ -6,11 +6,15 @@ so this file is imported only where there is a Redis.
 """
 
 import json
-from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from enum import EnumType
+from math import isfinite
 from time import monotonic
-from typing import Final
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import gevent
 from redis import Redis, RedisError
@@ -18,9 +22,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from echo.background_writer import BackgroundWriter
 from echo.net.connection import Connection
 from echo.net.registry import ConnectionRecord
-from echo.records import LocalRecords, RecordsUnavailable
+from echo.protocol.excerpts import excerpt
 
 #: What the names of the records in Redis begin with; their ids follow.
 PREFIX: Final = "echo:connection:"
@@ -28,14 +33,10 @@ PREFIX: Final = "echo:connection:"
 #: Seconds that Redis keeps a record.
 EXPIRY: Final = 3600
 
-#: Records that may wait to be written; what comes while so many wait is dropped.
-QUEUE_RECORDS: Final = 20_000
-
 #: Records that are written at a time: they take some milliseconds, in which others wait.
 _BATCH: Final = 100
 
-#: Seconds that the thread gathers records before it writes them, and that it waits after a failure.
-_GATHER: Final = 0.02
+#: Seconds that the thread waits after a failure.
 _PAUSE: Final = 1.0
 
 #: Seconds that Redis has for an answer; and those that a lookup has in all.
@@ -45,109 +46,157 @@ _LOOKUP_TIMEOUT: Final = 2.0
 #: Seconds between two lines in the log.
 _SILENCE: Final = 60.0
 
-#: What goes wrong with Redis, or with what it holds.
-_FAILURES: Final = (RedisError, OSError, ValueError, TypeError)
+#: Bytes of a record, as JSON; one that was put has less than half of it.
+_RECORD_BYTES: Final = 8 * 1024
+
+#: The types of a record's fields.
+_HINTS: Final = get_type_hints(ConnectionRecord)
+_TYPES: Final = {field.name: _HINTS[field.name] for field in fields(ConnectionRecord)}
+
+#: Characters of an error that a line of the log repeats.
+_ERROR_EXCERPT: Final = 200
+
+#: What stands behind the host in a Redis URL: the number of a database, or nothing.
+_DATABASE: Final = re.compile("/?|/[0-9]+")
 
 
-class RedisRecords(LocalRecords):
-    """The records of all processes that use the same Redis.
+class RecordsUnavailable(OSError):
+    """A lookup failed: nobody can say now whether there is such a record."""
 
-    Attributes:
-        dropped: records that could not be written so far.
-    """
 
-    unknown = "No process knows a connection of that id, or it was forgotten."
+class RedisRecords:
+    """The records of all processes that use the same Redis."""
 
     def __init__(self, url: str, notice: Callable[[str], object]) -> None:
         """Nothing is asked of Redis before there is something to write or to find.
 
-        Raises ValueError when ``url`` is not one of Redis. ``log`` gets a line a minute at most.
+        Raises ValueError when ``url`` is not one of Redis. ``notice`` is told at most once a minute
+        of each kind of failure.
         """
-        self.dropped = 0
         self._redis = _client(url)
         self._notice = notice
+        self._failed = 0
+        self._reason = ""
         self._reported = (0, -_SILENCE)
-        self._queue: SimpleQueue[ConnectionRecord | None] = SimpleQueue()
-        self._closing = Event()
-        self._thread = Thread(target=self._run, name="records", daemon=True)
-        self._thread.start()
+        self._lookup_reported = -_SILENCE
+        self._writer: BackgroundWriter[ConnectionRecord] = BackgroundWriter(
+            "records", self._write, batch=_BATCH, each_minute=self._report
+        )
+
+    @property
+    def dropped(self) -> int:
+        """Records that could not be written so far."""
+        return self._writer.dropped + self._failed
 
     def opened(self, connection: Connection) -> None:
-        self.put(ConnectionRecord.of(connection))
+        """Queue the record of a connection as it begins. Never blocks."""
+        self.closed(ConnectionRecord.of(connection))
 
     def closed(self, record: ConnectionRecord) -> None:
-        self.put(record)
-
-    def put(self, record: ConnectionRecord) -> None:
-        """Queue a record, or drop and count it when the queue is full."""
-        if self._queue.qsize() >= QUEUE_RECORDS:
-            self.dropped += 1
-            return
-        self._queue.put(record)
+        """Queue a record, or drop and count it when the queue is full. Never blocks."""
+        self._writer.put(record)
 
     def find(self, connection_id: str) -> ConnectionRecord | None:
-        """Ask Redis, in a thread; the calling greenlet waits, two seconds at most."""
+        """What any process has put; None for what is unknown.
+
+        Asks Redis in a thread; the calling greenlet waits, two seconds at most. Raises
+        RecordsUnavailable.
+        """
         late = RecordsUnavailable(f"no answer within {_LOOKUP_TIMEOUT:g} s")
-        with gevent.Timeout(_LOOKUP_TIMEOUT, late):
-            found = gevent.get_hub().threadpool.apply(self._get, (connection_id,))
-        if isinstance(found, RecordsUnavailable):
-            raise found
+        try:
+            with gevent.Timeout(_LOOKUP_TIMEOUT, late):
+                found = gevent.get_hub().threadpool.apply(self._get, (connection_id,))
+            if isinstance(found, RecordsUnavailable):
+                raise found
+        except RecordsUnavailable as failure:
+            self._report_lookup(failure)
+            raise
         return found
 
-    def close(self, timeout: float = 2.0) -> None:
+    def close(self, timeout: float) -> None:
         """Write what is queued, for at most ``timeout`` seconds, and end the thread."""
-        self._closing.set()
-        self._queue.put(None)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            self.dropped += max(0, self._queue.qsize() - 1)
+        self._failed += self._writer.close(timeout)
         self._report()
 
     def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:
         """Read a record, in a thread of gevent's pool, which would print what is raised."""
         try:
-            found = self._redis.get(PREFIX + connection_id)
-            return None if found is None else ConnectionRecord(**json.loads(found))
-        except _FAILURES as error:
-            return RecordsUnavailable(str(error))
+            # An absent key is an empty string here; a value may have half a gigabyte.
+            found = self._redis.getrange(PREFIX + connection_id, 0, _RECORD_BYTES)
+            return None if found in (b"", "") else _record(connection_id, found)
+        # Anybody may have written the value, and anything may answer in place of Redis.
+        except Exception as error:  # noqa: BLE001
+            return RecordsUnavailable(_text(error))
 
-    def _run(self) -> None:
-        """The thread: wait for records, gather some more, write them all at once."""
-        while (record := self._queue.get()) is not None:
-            self._closing.wait(_GATHER)
-            batch = [record]
-            try:
-                while len(batch) < _BATCH and (record := self._queue.get_nowait()) is not None:
-                    batch.append(record)
-            except Empty:
-                pass
-            self._write(batch)
-            if record is None:
-                return
-
-    def _write(self, batch: list[ConnectionRecord]) -> None:
-        """Write records, or drop them."""
+    def _write(self, records: Sequence[ConnectionRecord], _: int) -> None:
+        """Write records, or drop them; the writer's thread calls it."""
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
-                for one in batch:
+                for one in records:
                     pipeline.set(PREFIX + one.id, json.dumps(one.as_json()), ex=EXPIRY)
                 pipeline.execute()
-        except _FAILURES as error:
-            self.dropped += len(batch)
-            self._report(f": {error}")
-            self._closing.wait(_PAUSE)
+        # The thread lives on, whatever answers in place of Redis.
+        except Exception as error:  # noqa: BLE001
+            self._failed += len(records)
+            self._reason = f": {_text(error)}"
+            self._report()
+            self._writer.pause(_PAUSE)
         else:
             self._report()
 
-    def _report(self, reason: str = "") -> None:
+    def _report(self) -> None:
         """Say how many records were dropped, if it is time for it."""
         reported, at = self._reported
         now = monotonic()
-        if self.dropped > reported and now - at >= _SILENCE:
-            self._reported = (self.dropped, now)
-            count = self.dropped - reported
-            text = f"records of connections dropped, as Redis took none: {count}{reason}"
+        dropped = self.dropped
+        if dropped > reported and now - at >= _SILENCE:
+            self._reported = (dropped, now)
+            count = dropped - reported
+            text = f"records of connections dropped, as Redis took none: {count}{self._reason}"
             self._notice(text)
+
+    def _report_lookup(self, failure: RecordsUnavailable) -> None:
+        """Say why nobody can be told of a record, if it is time for it."""
+        now = monotonic()
+        if now - self._lookup_reported >= _SILENCE:
+            self._lookup_reported = now
+            self._notice(f"cannot look up records of connections in Redis: {failure}")
+
+
+def _record(connection_id: str, text: str | bytes) -> ConnectionRecord:
+    """The record that a value in Redis is.
+
+    Raises ValueError, TypeError or RecursionError for anything but the record of that connection.
+    """
+    if len(text) > _RECORD_BYTES:
+        raise ValueError(f"the value has more than {_RECORD_BYTES} bytes")
+    values = json.loads(text)
+    if not isinstance(values, dict) or values.keys() != _TYPES.keys():
+        raise ValueError("the value is not a record")
+    for name, hint in _TYPES.items():
+        if not _fits(values[name], hint):
+            raise ValueError(f"the value is not a record: its {name} is of another type")
+    if values["id"] != connection_id:
+        raise ValueError("the value is the record of another connection")
+    return ConnectionRecord(**values)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value from JSON has a type that a field may have."""
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return any(_fits(value, alternative) for alternative in get_args(hint))
+    if get_origin(hint) is Literal:
+        return any(type(value) is type(one) and value == one for one in get_args(hint))
+    if isinstance(hint, EnumType):
+        return value in list(hint)
+    if hint is float:
+        return type(value) is int or (type(value) is float and isfinite(value))
+    return type(value) is hint
+
+
+def _text(error: Exception) -> str:
+    """What an error says, short enough for a line of the log."""
+    return excerpt(f"{error}" or type(error).__name__, _ERROR_EXCERPT)
 
 
 def check_redis_url(url: str) -> None:
@@ -160,6 +209,12 @@ def _client(url: str) -> Redis:
 
     Raises ValueError when ``url`` is not one of Redis.
     """
+    parts = urlsplit(url)
+    # The library takes what is no number for database 0.
+    if parts.scheme != "unix" and not _DATABASE.fullmatch(parts.path):
+        raise ValueError("the path of the URL is not the number of a database")
+    if parts.scheme == "unix" and not parts.path:
+        raise ValueError("the URL lacks the path of a socket")
     try:
         client = Redis.from_url(
             url,

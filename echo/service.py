@@ -5,26 +5,35 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import Final, TextIO, cast
+from traceback import format_exception
+from typing import Any, Final, TextIO, cast
 
 import click
 import gevent
 
 from echo import metrics_files
 from echo.app import create_app
-from echo.log_formats import FORMATS, Logs
+from echo.log_formats import FORMATS
+from echo.logs import Logs
 from echo.metrics import Metrics
 from echo.net.certificate import Certificate
 from echo.net.counters import Counters
 from echo.net.events import Events
 from echo.net.registry import Registry
 from echo.net.server import HTTPServer
+from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.settings import Settings
 
 #: Bytes of a block by whose size glibc's malloc raises its thresholds when it is freed.
 _LARGE: Final = 16 * 1024 * 1024
+
+#: Bounds of the seconds that are kept of the shutdown timeout for closing logs and records.
+_CLOSING_MIN: Final = 0.5
+_CLOSING_MAX: Final = 2.0
 
 
 @contextmanager
@@ -38,15 +47,18 @@ def build_service(
     """
     with ExitStack() as stack:
         try:
-            logs = FORMATS[settings.log_format](
+            logs = Logs(
                 sys.stdout or nowhere(),
                 sys.stderr or nowhere(),
+                FORMATS[settings.log_format],
                 quiet=settings.quiet,
                 shared=isinstance(listener, socket),
             )
         except RuntimeError as error:
             raise click.ClickException(f"cannot start the threads that log: {error}") from error
-        stack.callback(logs.close)
+        # Of the time to stop some is kept for logs and records whose outputs may be stuck.
+        closing = max(_CLOSING_MIN, min(_CLOSING_MAX, settings.shutdown_timeout / 2))
+        stack.callback(logs.close, closing / 2)
         counters = None if settings.metrics == "off" else Counters()
         metrics = None if counters is None else _make_metrics(counters, logs)
         records = None
@@ -54,7 +66,9 @@ def build_service(
             from echo.redis_records import RedisRecords  # noqa: PLC0415
 
             records = RedisRecords(settings.redis_url, logs.notice)
-            stack.callback(records.close)
+            stack.callback(records.close, closing / 2)
+        limits = settings.limits()
+        until_closing = max(0.0, limits.shutdown_timeout - closing)
         registry = Registry()
         application = create_app(settings, logs.messages, registry, records, metrics)
         server = HTTPServer(
@@ -62,12 +76,14 @@ def build_service(
             # Not the Flask object: its __call__ would be one more on the C stack of each greenlet.
             application.wsgi_app,
             Events.to(*filter(None, (logs, metrics, records))),
-            limits=settings.limits(),
+            limits=replace(limits, shutdown_timeout=until_closing),
             registry=registry,
             certificate=certificate,
             counters=counters if metrics else None,
         )
-        gevent.get_hub().exception_stream = cast(TextIO, logs.faults)
+        hub = gevent.get_hub()
+        hub.exception_stream = cast(TextIO, logs.faults)
+        hub.print_exception = partial(_log_fault, logs)  # type: ignore[method-assign]
         if metrics is not None:
             stack.callback(gevent.spawn(metrics.run).kill)
         tune_process()
@@ -87,6 +103,15 @@ def tune_process() -> None:
     # What is loaded now stays to the end: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
+
+
+def _log_fault(logs: Logs, context: object, *error: Any) -> None:
+    """Log what went wrong in a greenlet; gevent's own method writes it piece by piece.
+
+    ``error``: class, exception and traceback.
+    """
+    where = "" if context is None else f"{excerpt(repr(context), ENTRY_EXCERPT)} failed\n"
+    logs.fault("".join(format_exception(*error)) + where)
 
 
 def nowhere() -> TextIO:

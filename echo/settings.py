@@ -87,129 +87,133 @@ class Settings:
         "--workers",
         "WEB_CONCURRENCY",
         click.IntRange(0),
-        "Worker processes, looked after by gunicorn; 0 for this process alone, without it.",
+        "Worker processes, managed by gunicorn; 0 serves from one process, without gunicorn.",
     )
     certfile: str | None = _option(
         None,
         "--certfile",
         "ECHO_CERTFILE",
         FileParameter(),
-        "To speak TLS: a PEM file with the certificate and its chain; read anew at SIGHUP.",
+        "PEM file with the certificate and its chain; turns TLS on. SIGHUP reloads it.",
     )
     keyfile: str | None = _option(
         None,
         "--keyfile",
         "ECHO_KEYFILE",
         FileParameter(),
-        "The certificate's key, a PEM file; without it the key is in the certificate's file.",
+        "PEM file with the certificate's key; by default the key is in --certfile.",
     )
     max_message_size: int = _option(
         _LIMITS.max_message_size,
         "--max-message-size",
         "ECHO_MAX_MESSAGE_SIZE",
         click.IntRange(1, MAX_PAYLOAD_LENGTH),
-        "The most that a message may have, in bytes; above, the connection is closed with 1009.",
+        "Maximum message size in bytes; larger messages close the connection with 1009.",
     )
     max_connections: int = _option(
         _LIMITS.max_connections,
         "--max-connections",
         "ECHO_MAX_CONNECTIONS",
         click.IntRange(1),
-        "Connections of one process; the next one gets 503.",
+        "Maximum connections per process; further ones get a 503.",
     )
     receive_budget: int = _option(
         _LIMITS.receive_budget,
         "--receive-budget",
         "ECHO_RECEIVE_BUDGET",
         click.IntRange(1),
-        "Memory for unfinished messages and unsent answers over all connections, in bytes, beyond "
-        "64 KiB for each; when it is used up, the largest and oldest closes with 1013.",
+        "Memory for messages in progress, in bytes, shared by all connections beyond 64 KiB "
+        "each; when it is used up, the largest and oldest message ends with 1013.",
     )
     message_timeout: float = _option(
         _LIMITS.message_timeout,
         "--message-timeout",
         "ECHO_MESSAGE_TIMEOUT",
         _SECONDS_OR_OFF,
-        "Maximum time for a message above 64 KiB to arrive and be taken back, in seconds; slower "
-        "ones close the connection with 1008; 0 for no maximum.",
+        "Maximum time for a message above 64 KiB to arrive and be echoed, in seconds; slower "
+        "ones close the connection with 1008; 0 for no limit.",
     )
     head_timeout: float = _option(
         _LIMITS.head_timeout,
         "--head-timeout",
         "ECHO_HEAD_TIMEOUT",
         _SECONDS,
-        "For the head of a request, in seconds; after it 408.",
+        "Maximum time for a request head to arrive, in seconds; slower ones get a 408.",
     )
     keep_alive_timeout: float = _option(
         _LIMITS.keep_alive_timeout,
         "--keep-alive-timeout",
         "ECHO_KEEP_ALIVE_TIMEOUT",
         _SECONDS,
-        "For an HTTP connection without a request, in seconds: above the 90 that routers keep one.",
+        "Idle time before an HTTP connection is closed, in seconds; proxies in front should use "
+        "less.",
     )
     ping_interval: float = _option(
         _LIMITS.ping_interval,
         "--ping-interval",
         "ECHO_PING_INTERVAL",
         _SECONDS_OR_OFF,
-        "Without input until a ping, in seconds; 0 for no pings.",
+        "Time without input before a ping is sent, in seconds; 0 turns pings off.",
     )
     ping_timeout: float = _option(
         _LIMITS.ping_timeout,
         "--ping-timeout",
         "ECHO_PING_TIMEOUT",
         _SECONDS_OR_OFF,
-        "From a ping until something came back, in seconds, then 1011; 0 for no end.",
+        "Time without input after a ping, in seconds, before the connection is closed with 1011; "
+        "0 for no limit.",
     )
     close_timeout: float = _option(
         _LIMITS.close_timeout,
         "--close-timeout",
         "ECHO_CLOSE_TIMEOUT",
         _SECONDS,
-        "For the closing handshake, in seconds; then the connection is aborted.",
+        "Maximum time for the closing handshake, in seconds; then the connection is aborted.",
     )
     write_timeout: float = _option(
         _LIMITS.write_timeout,
         "--write-timeout",
         "ECHO_WRITE_TIMEOUT",
         _SECONDS,
-        "For a write of which the peer takes nothing, in seconds; then the connection is aborted.",
+        "Maximum time for a client to take the next bytes of a write, in seconds; then the "
+        "connection is aborted.",
     )
     shutdown_timeout: float = _option(
         _LIMITS.shutdown_timeout,
         "--shutdown-timeout",
         "ECHO_SHUTDOWN_TIMEOUT",
         _SECONDS_OR_OFF,
-        "For all connections to end when the server stops, in seconds.",
+        "Maximum time for connections to close when the server stops, in seconds; the rest are "
+        "aborted.",
     )
     compression: str = _option(
         "no-context",
         "--compression",
         "ECHO_COMPRESSION",
         click.Choice(["off", "no-context", "on"]),
-        "permessage-deflate for those who offer it; on keeps a context for each connection, which "
-        "takes memory and makes messages that resemble each other smaller.",
+        "permessage-deflate, if the client offers it; on keeps a context per connection: smaller "
+        "messages, but 200 KiB of memory each.",
     )
     compression_level: int = _option(
         _DEFLATE.level,
         "--compression-level",
         "ECHO_COMPRESSION_LEVEL",
         click.IntRange(0, 3),
-        "Of ISA-L: from 0, fast, to 3, small.",
+        "ISA-L compression level, 0 (fastest) to 3 (smallest).",
     )
     compression_min_size: int = _option(
         _DEFLATE.min_size,
         "--compression-min-size",
         "ECHO_COMPRESSION_MIN_SIZE",
         click.IntRange(0),
-        "Shorter messages are sent as they are, in bytes.",
+        "Minimum size of messages to compress, in bytes; shorter ones are sent as they are.",
     )
     subprotocols: tuple[str, ...] = _option(
         (),
         "--subprotocol",
         "ECHO_SUBPROTOCOL",
         SubprotocolParameter(),
-        "A subprotocol to choose from, repeatable; by default the client's first is chosen.",
+        "Subprotocol to accept, repeatable; by default the client's first offer is chosen.",
         repeat=True,
     )
     allowed_origins: tuple[str, ...] = _option(
@@ -217,7 +221,7 @@ class Settings:
         "--allow-origin",
         "ECHO_ALLOW_ORIGIN",
         OriginParameter(),
-        "A foreign origin whose pages may connect, repeatable; * for all.",
+        "Origin of other pages that may connect, repeatable; * allows all. The rest get a 403.",
         repeat=True,
     )
     trust_proxy: int = _option(
@@ -225,38 +229,39 @@ class Settings:
         "--trust-proxy",
         "ECHO_TRUST_PROXY",
         click.IntRange(0, _MOST_HOPS),
-        "Proxies in front whose X-Forwarded-For, -Proto and -Host are believed; 0 believes none.",
+        "Number of proxies in front whose X-Forwarded-For, -Proto and -Host are trusted; 0 for "
+        "none.",
     )
     redis_url: str = _option(
         "",
         "--redis-url",
         "ECHO_REDIS_URL",
         RedisURLParameter(),
-        "A Redis by which processes share the records of connections, for an hour each.",
+        "Redis through which processes share connection records; each is kept for an hour.",
     )
     show_credentials: bool = _option(
         False,
         "--show-credentials",
         "ECHO_SHOW_CREDENTIALS",
         bool,
-        "Show cookies, tokens and keys in the inspector's report of the handshake.",
+        "Show cookies, tokens and keys in the inspector's handshake report instead of hashes.",
     )
     quiet: bool = _option(
-        False, "--quiet", "ECHO_QUIET", bool, "Do not print the messages that arrive."
+        False, "--quiet", "ECHO_QUIET", bool, "Do not print the messages received."
     )
     log_format: str = _option(
         "text",
         "--log-format",
         "ECHO_LOG_FORMAT",
         click.Choice(["text", "json"]),
-        "Of all logs: text for people, or json for programs, one object a line.",
+        "Format of all logs: text for people, or json with one object per line.",
     )
     metrics: str = _option(
         "off",
         "--metrics",
         "ECHO_METRICS",
         click.Choice(["off", "on"]),
-        "Figures for Prometheus at /metrics; on shows them to whoever reaches the port.",
+        "Metrics for Prometheus at /metrics; on shows them to anyone who can reach the port.",
     )
 
     @classmethod

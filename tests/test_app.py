@@ -13,7 +13,6 @@ from flask import abort
 from werkzeug.test import create_environ
 
 from echo.app import create_app
-from echo.logs import SilentMessageLog
 from echo.net.http import Exchange
 from echo.protocol.errors import ConnectionLost
 from echo.settings import Settings
@@ -79,12 +78,24 @@ ANSWERS = [
     ("GET", "/echo", HANDSHAKE, 404),
 ]
 
-REFUSALS = [answer for answer in ANSWERS if answer[3] >= 400]
+
+@pytest.fixture(scope="module")
+def shared_app():
+    """An application for tests that leave it as it is; making one takes its time."""
+    return create_app(Settings())
 
 
 @pytest.fixture
-def app():
-    return create_app(Settings(), SilentMessageLog())
+def own_app():
+    """An application for a test that adds to it."""
+    return create_app(Settings())
+
+
+@pytest.fixture
+def app(request):
+    """The ``own_app`` of a test that has one, the shared one of any other."""
+    own = "own_app" in request.fixturenames
+    return request.getfixturevalue("own_app" if own else "shared_app")
 
 
 @pytest.fixture
@@ -113,14 +124,53 @@ def call(app, environ) -> tuple[int, str]:
     return int(status.split()[0]), content
 
 
-@pytest.mark.parametrize(("method", "path", "headers", "status"), ANSWERS)
-def test_answer_has_its_status(ask, method, path, headers, status):
-    assert ask(method, path, headers).status_code == status
+class Server(SimpleHandler):
+    """The WSGI server of the standard library, as far as it goes without a socket."""
+
+    http_version = "1.1"
+    os_environ: ClassVar = {}
+
+    def log_exception(self, exc_info):
+        raise exc_info[1]
 
 
-@pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSALS)
-def test_refusal_is_a_short_reason_in_plain_text(ask, method, path, headers, status):
-    response = ask(method, path, headers)
+def status_by_the_rules_of_wsgi(app, method, path, headers):
+    """The status of an answer, with both sides held to WSGI."""
+    environ = {f"HTTP_{name.upper().replace('-', '_')}": headers[name] for name in headers}
+    environ |= {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": path}
+    environ |= {"SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": "", "HTTP_HOST": "localhost"}
+    setup_testing_defaults(environ)
+    output = io.BytesIO()
+    Server(io.BytesIO(), output, io.StringIO(), environ).run(validator(app))
+    version, status, _ = output.getvalue().split(maxsplit=2)
+    assert version == b"HTTP/1.1"
+    return int(status)
+
+
+def assert_security_headers(headers):
+    directives = dict(
+        directive.strip().split(" ", 1)
+        for directive in headers["Content-Security-Policy"].split(";")
+    )
+    assert directives == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert headers.getlist("X-Content-Type-Options") == ["nosniff"]
+    assert headers.getlist("Referrer-Policy") == ["no-referrer"]
+    assert headers.getlist("Cross-Origin-Opener-Policy") == ["same-origin"]
+    assert headers.getlist("Cross-Origin-Resource-Policy") == ["same-origin"]
+    assert "Strict-Transport-Security" not in headers
+
+
+def assert_reason(response, method):
+    """A refusal is a short reason in plain text."""
     assert response.content_type == "text/plain; charset=utf-8"
     if method == "HEAD":
         assert response.data == b""
@@ -133,33 +183,35 @@ def test_refusal_is_a_short_reason_in_plain_text(ask, method, path, headers, sta
 
 
 @pytest.mark.parametrize(("method", "path", "headers", "status"), ANSWERS)
-def test_every_answer_has_the_security_headers(ask, method, path, headers, status):
-    got = ask(method, path, headers).headers
-    directives = dict(
-        directive.strip().split(" ", 1) for directive in got["Content-Security-Policy"].split(";")
-    )
-    assert directives == {
-        "default-src": "'none'",
-        "script-src": "'self'",
-        "style-src": "'self'",
-        "img-src": "'self' data:",
-        "connect-src": "'self'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    assert got.getlist("X-Content-Type-Options") == ["nosniff"]
-    assert got.getlist("Referrer-Policy") == ["no-referrer"]
-    assert got.getlist("Cross-Origin-Opener-Policy") == ["same-origin"]
+def test_answer(app, ask, method, path, headers, status):
+    response = ask(method, path, headers)
+    assert response.status_code == status
+    assert_security_headers(response.headers)
+    if status >= 400:
+        assert_reason(response, method)
+        assert response.headers.getlist("Cache-Control") == ["no-store"]
+        # The access log has the same reason.
+        environ = create_environ(path, method=method, headers=headers)
+        assert call(app, environ)[0] == status
+        assert Exchange.of(environ).refusal
+        assert method == "HEAD" or response.text == f"{Exchange.of(environ).refusal}\n"
+    # WSGI forbids "Connection: Upgrade" to applications, which a 426 needs; servers that know
+    # WebSocket let it pass.
+    if status != 426 and "?" not in path:
+        assert status_by_the_rules_of_wsgi(app, method, path, headers) == status
 
 
-@pytest.mark.parametrize(("method", "path", "headers", "status"), REFUSALS)
-def test_reason_goes_to_the_access_log(app, ask, method, path, headers, status):
-    environ = create_environ(path, method=method, headers=headers)
-    assert call(app, environ)[0] == status
-    assert Exchange.of(environ).refusal
-    if method != "HEAD":
-        assert ask(method, path, headers).text == f"{Exchange.of(environ).refusal}\n"
+class UnavailableRecords:
+    def find(self, _):
+        raise OSError("no answer within 2 s")
+
+
+@pytest.mark.parametrize(("records", "status"), [(None, 404), (UnavailableRecords(), 503)])
+def test_no_cache_keeps_that_a_connection_is_unknown(records, status):
+    client = create_app(Settings(), records=records).test_client()
+    response = client.get(f"/ws/connections/{'x' * 22}")
+    assert response.status_code == status
+    assert response.headers.getlist("Cache-Control") == ["no-store"]
 
 
 def test_root_leads_to_the_page(ask):
@@ -250,7 +302,7 @@ def test_foreign_origin_is_told_of_the_option(ask):
 @pytest.mark.parametrize("origins", [("http://page.example",), ("*",)])
 def test_settings_reach_the_handshake(origins):
     settings = Settings(allowed_origins=origins)
-    client = create_app(settings, SilentMessageLog()).test_client()
+    client = create_app(settings).test_client()
     headers = {**HANDSHAKE, "Origin": "http://page.example"}
     assert client.get("/ws/echo", headers=headers).status_code == 501
 
@@ -268,52 +320,21 @@ def test_server_that_cannot_upgrade_answers_501_and_says_which_can(ask):
     assert "Sec-WebSocket-Accept" not in response.headers
 
 
-class Server(SimpleHandler):
-    """The WSGI server of the standard library, as far as it goes without a socket."""
-
-    http_version = "1.1"
-    os_environ: ClassVar = {}
-
-    def log_exception(self, exc_info):
-        raise exc_info[1]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "headers", "status"),
-    [
-        answer
-        for answer in ANSWERS
-        # WSGI forbids "Connection: Upgrade" to applications, which a 426 needs; servers that know
-        # WebSocket let it pass.
-        if answer[3] != 426 and "?" not in answer[1]
-    ],
-)
-def test_application_keeps_to_wsgi(app, method, path, headers, status):
-    environ = {f"HTTP_{name.upper().replace('-', '_')}": headers[name] for name in headers}
-    environ |= {"REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": path}
-    environ |= {"SERVER_PROTOCOL": "HTTP/1.1", "QUERY_STRING": "", "HTTP_HOST": "localhost"}
-    setup_testing_defaults(environ)
-    output = io.BytesIO()
-    server = Server(io.BytesIO(), output, io.StringIO(), environ)
-    server.run(validator(app))
-    assert output.getvalue().startswith(f"HTTP/1.1 {status} ".encode())
-
-
-def test_peer_that_went_away_during_the_handshake_is_no_fault_of_the_application(app):
+def test_peer_that_went_away_during_the_handshake_is_no_fault_of_the_application(own_app):
     def lose():
         raise ConnectionLost("during the opening handshake: Broken pipe")
 
-    app.add_url_rule("/lose", view_func=lose)
+    own_app.add_url_rule("/lose", view_func=lose)
     environ = create_environ("/lose")
-    assert call(app, environ)[0] == 500
+    assert call(own_app, environ)[0] == 500
     assert "Broken pipe" in Exchange.of(environ).refusal
 
 
-def test_fault_of_the_application_is_told_without_its_details(app, ask):
+def test_fault_of_the_application_is_told_without_its_details(own_app, ask):
     def fail():
         raise RuntimeError("a secret")
 
-    app.add_url_rule("/fail", view_func=fail)
+    own_app.add_url_rule("/fail", view_func=fail)
     response = ask("GET", "/fail")
     assert response.status_code == 500
     assert response.content_type == "text/plain; charset=utf-8"
@@ -325,9 +346,9 @@ def test_error_keeps_header_fields_of_its_own(app, ask):
     assert set(ask("POST", "/ws/echo_display").allow) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_any_http_error_is_plain_text_and_a_redirect_stays_one(app, ask):
-    app.add_url_rule("/bad", view_func=lambda: abort(400), endpoint="bad")
-    app.add_url_rule("/folder/", view_func=lambda: "", endpoint="folder")
+def test_any_http_error_is_plain_text_and_a_redirect_stays_one(own_app, ask):
+    own_app.add_url_rule("/bad", view_func=lambda: abort(400), endpoint="bad")
+    own_app.add_url_rule("/folder/", view_func=lambda: "", endpoint="folder")
     assert ask("GET", "/bad").text.startswith("Bad Request: ")
     redirect = ask("GET", "/folder")
     assert redirect.status_code == 308

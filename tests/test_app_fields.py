@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
 from echo.app import create_app
-from echo.logs import SilentMessageLog
 from echo.metrics import Metrics
 from echo.settings import Settings
 
@@ -23,7 +22,7 @@ HANDSHAKE = {
 
 @pytest.fixture
 def app():
-    return create_app(Settings(), SilentMessageLog())
+    return create_app(Settings())
 
 
 def get(app, path, fields):
@@ -133,7 +132,7 @@ PATHS = st.sampled_from(
 @pytest.fixture(scope="module")
 def metered():
     metrics = Metrics(lambda: 0)
-    return create_app(Settings(trust_proxy=1), SilentMessageLog(), metrics=metrics)
+    return create_app(Settings(trust_proxy=1), metrics=metrics)
 
 
 @settings(max_examples=int(os.environ.get("ECHO_TEST_EXAMPLES", "300")), deadline=None)

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from echo.app import create_app
-from echo.logs import SilentMessageLog
 from echo.settings import Settings, options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,7 +80,7 @@ def test_the_grace_period_is_enough_for_the_shutdown(pod, container):
 
 
 def test_probes_ask_for_what_there_is(container):
-    client = create_app(Settings(), SilentMessageLog()).test_client()
+    client = create_app(Settings()).test_client()
     for probe in ("startupProbe", "readinessProbe"):
         path = container[probe]["httpGet"]["path"]
         assert client.get(path).status_code == 200

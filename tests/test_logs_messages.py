@@ -21,17 +21,34 @@ TEXT, BINARY = Opcode.TEXT, Opcode.BINARY
 
 PEER = "10.0.0.1:50000"
 
-#: What could break a line, command a terminal, or show a text in another order than it has.
-BIDIRECTIONAL = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-UNSAFE = {
-    *range(0x20),
-    0x7F,
-    *range(0x80, 0xA0),
-    0x2028,
-    0x2029,
-    *BIDIRECTIONAL,
-    *range(0xD800, 0xE000),
+#: What is not seen though Unicode does not call it a format character: fillers, variation selectors
+#: and the rest of Default_Ignorable_Code_Point.
+INVISIBLE = {
+    0x034F,
+    0x115F,
+    0x1160,
+    0x17B4,
+    0x17B5,
+    *range(0x180B, 0x1810),
+    0x2065,
+    0x3164,
+    *range(0xFE00, 0xFE10),
+    0xFFA0,
+    *range(0xFFF0, 0xFFF9),
+    *range(0xE0000, 0xE1000),
 }
+
+#: What could break a line, command a terminal, show a text in another order, or not be seen.
+UNSAFE = INVISIBLE | {
+    code
+    for code in range(0x110000)
+    if unicodedata.category(chr(code)) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+}
+
+#: Where versions of Unicode that are newer than Python's have format characters too.
+FORMAT_IN_NEWER_UNICODE = set(range(0x13430, 0x13440))
+
+MARKS = [chr(code) for code in range(0x110000) if unicodedata.category(chr(code)) in {"Mn", "Me"}]
 
 LENGTHS = (0, 1, 31, 32, 33, 125, 126, 127, 1023, 1024, 1025, 65535, 65536, 65537)
 
@@ -69,6 +86,14 @@ FORGERIES = [
     ("\u2066a\u2069", r"\u2066a\u2069"),
     ("\u061c\u200e\u200f", r"\u061c\u200e\u200f"),
     ("é\n€", r"é\n€"),
+    ("a\u200b\u2060\ufeffb", r"a\u200b\u2060\ufeffb"),
+    ("pay\xadpal", r"pay\xadpal"),
+    ("\u206a\u206f", r"\u206a\u206f"),
+    ("\ufff9a\ufffab\ufffb", r"\ufff9a\ufffab\ufffb"),
+    ("\u3164\uffa0\u115f", r"\u3164\uffa0\u115f"),
+    ("x\ufe0f\U000e0101", r"x\ufe0f\U000e0101"),
+    ("\U000e0001\U000e0065", r"\U000e0001\U000e0065"),
+    ("x" + "\u0301" * 8, "x" + "\u0301" * 5 + r"\u0301" * 3),
 ]
 
 
@@ -197,14 +222,35 @@ def test_silent_log_writes_nothing_and_is_a_message_log(capfd):
 
 
 def test_escape_leaves_no_unsafe_character():
-    unsafe = [chr(code) for code in sorted(UNSAFE)]
+    unsafe = [chr(code) for code in sorted(UNSAFE | FORMAT_IN_NEWER_UNICODE)]
     # As Python writes them: \n, \x1b, \u2028.
     assert escape("".join(unsafe)) == "".join(ascii(character)[1:-1] for character in unsafe)
 
 
 def test_escape_touches_no_other_character():
-    safe = "".join(chr(code) for code in range(0x110000) if code not in UNSAFE)
+    unsafe = UNSAFE | FORMAT_IN_NEWER_UNICODE
+    # Each mark behind another letter, so that no row of marks is too long.
+    safe = "".join(f"a{chr(code)}" for code in range(0x110000) if code not in unsafe)
     assert escape(safe) == safe
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_handful_of_combining_marks_is_left_alone(number):
+    text = "".join(f"a{mark * number}" for mark in MARKS if ord(mark) not in UNSAFE)
+    assert escape(text) == text
+
+
+def test_combining_marks_after_the_fifth_in_a_row_are_escaped():
+    for mark in MARKS:
+        if ord(mark) not in UNSAFE:
+            shown = f"a{mark * 5}{ascii(mark)[1:-1] * 2}b"
+            assert escape(f"a{mark * 7}b") == shown
+            assert escape(f"\u2026{mark * 7}b") == f"\u2026{shown[1:]}"
+
+
+def test_rows_of_combining_marks_are_counted_one_by_one():
+    text = ("a" + "\u0301\u0488\u0e31" * 2) * 2
+    assert escape(text) == ("a" + "\u0301\u0488\u0e31\u0301\u0488" + r"\u0e31") * 2
 
 
 def test_all_that_unicode_calls_a_control_a_line_break_or_a_change_of_direction_is_unsafe():

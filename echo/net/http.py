@@ -23,6 +23,7 @@ from geventwebsocket.handler import WebSocketHandler
 from echo.net.channel import Interrupted, NothingReceived
 from echo.net.events import Answer
 from echo.protocol.errors import RequestError, RequestTimeout
+from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.protocol.http_head import HeadParser, RequestHead
 
 #: Where a request's environ has its Exchange.
@@ -173,6 +174,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(reason))),
             ("Connection", "close"),
+            ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
             *error.headers,
         )
@@ -189,9 +191,9 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     def log_refusal(self, error: RequestError) -> None:
         """One line for a request that is refused before it is one, or a connection."""
-        line = self._parser.line
-        refused_as = type(error).__name__
-        answer = Answer(self.peer, line, error.status[:3], str(error), refused_as)
+        line = excerpt(self._parser.line, ENTRY_EXCERPT)
+        reason = excerpt(str(error), ENTRY_EXCERPT)
+        answer = Answer(self.peer, line, error.status[:3], reason, type(error).__name__)
         self.server.events.answered(answer)
 
     def _shake_hands(self, deadline: float) -> None:
@@ -241,12 +243,12 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def _receive(self, timeout: float) -> int:
         """As Channel.receive. When the server stops, what has come by then is still taken."""
         try:
-            return self.channel.receive(timeout, limit=_RECEIVE_SIZE)
+            return int(self.channel.receive(timeout, limit=_RECEIVE_SIZE))
         except Interrupted:
             if not self.channel.has_input():
                 raise
             self.channel.interrupt()
-            return self.channel.receive(timeout, limit=_RECEIVE_SIZE, interruptible=False)
+            return int(self.channel.receive(timeout, limit=_RECEIVE_SIZE, interruptible=False))
 
     def _take_request(self, deadline: float | None = None) -> bool:
         """Wait for a request and make it the one to answer; False when none came. As _read_head."""
@@ -328,4 +330,6 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             refusal, refused_as = exchange.refusal, exchange.refused_as
         if status >= "400":
             refused_as = refused_as or status
-        self.server.events.answered(Answer(peer, self.requestline, status, refusal, refused_as))
+        line = excerpt(self.requestline, ENTRY_EXCERPT)
+        reason = excerpt(refusal, ENTRY_EXCERPT)
+        self.server.events.answered(Answer(peer, line, status, reason, refused_as))

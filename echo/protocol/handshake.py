@@ -16,6 +16,7 @@ from echo.protocol.errors import (
     MethodNotAllowed,
     UpgradeRequired,
 )
+from echo.protocol.excerpts import quoted
 from echo.protocol.extensions import parse_extensions
 from echo.protocol.http_head import OWS, TOKEN, RequestHead
 from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
@@ -32,6 +33,9 @@ _ORIGIN: Final = re.compile(
 )
 
 _TOKEN: Final = re.compile(TOKEN)
+
+#: Characters of an Origin or a Host that a reason repeats: an operator copies them from there.
+_ORIGIN_EXCERPT: Final = 128
 
 
 class Origin(NamedTuple):
@@ -124,14 +128,15 @@ def negotiate(
     if version is None:
         raise UpgradeRequired("The request lacks a Sec-WebSocket-Version; use 13.")
     if version.strip(OWS) != VERSION:
-        raise UpgradeRequired(f"Sec-WebSocket-Version is {version!r}; use 13.")
+        raise UpgradeRequired(f"Sec-WebSocket-Version is {quoted(version)}; use 13.")
     # 4.2.1, 5. A Sec-WebSocket-Key of 16 bytes
     key = _checked_key(head.field("sec-websocket-key"))
     # 4.2.1, 7. Optionally, an Origin
     origin = head.field("origin")
     if origin is not None and not _origin_allowed(origin, policy, host, scheme):
         raise ForbiddenOrigin(
-            f"Origin {origin!r} is not this service's own (Host is {host!r}). "
+            f"Origin {quoted(origin, _ORIGIN_EXCERPT)} is not this service's own "
+            f"(Host is {quoted(host or '', _ORIGIN_EXCERPT)}). "
             "The server's option --allow-origin lets it in."
         )
     # 4.2.1, 8. Optionally, subprotocols
@@ -203,7 +208,7 @@ def _offers(field: str | None) -> list[str]:
         raise BadRequest("Sec-WebSocket-Protocol is empty.")
     for offer in offers:
         if not is_token(offer):
-            raise BadRequest(f"Sec-WebSocket-Protocol: {offer!r} is not a token.")
+            raise BadRequest(f"Sec-WebSocket-Protocol: {quoted(offer)} is not a token.")
     if len(set(offers)) != len(offers):
         raise BadRequest("Sec-WebSocket-Protocol offers the same subprotocol twice.")
     return offers

@@ -17,6 +17,7 @@ from echo.protocol.errors import (
     RequestLineTooLong,
     UnknownMethod,
 )
+from echo.protocol.excerpts import quoted
 
 #: Bytes of a request line, without its line end.
 MAX_REQUEST_LINE: Final = 8 * 1024
@@ -191,7 +192,7 @@ class HeadParser:
             return
         name, colon, value = text.partition(":")
         if not colon or not _NAME.fullmatch(name):
-            raise MalformedRequest(f"{text[:40]!r} is not a header field 'Name: value'")
+            raise MalformedRequest(f"{quoted(text)} is not a header field 'Name: value'")
         if len(self._fields) == MAX_FIELDS:
             raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
         self._fields.append((name, value.strip(OWS)))
@@ -259,7 +260,7 @@ def _checked_host(version: str, values: Mapping[str, list[str]]) -> str | None:
             return None
         raise MalformedRequest("the request lacks a Host")
     if not _HOST.fullmatch(hosts[0]):
-        raise MalformedRequest(f"{hosts[0][:40]!r} is no Host")
+        raise MalformedRequest(f"{quoted(hosts[0])} is no Host")
     return hosts[0]
 
 
@@ -273,5 +274,5 @@ def _checked_target(method: str, target: str, host: str | None) -> str:
         path = absolute[2] or "/"
         path = f"/{path}" if path.startswith("?") else path
     if "#" in path or not (path.startswith("/") or (path, method) == ("*", "OPTIONS")):
-        raise MalformedRequest(f"{target[:40]!r} is no request target")
+        raise MalformedRequest(f"{quoted(target)} is no request target")
     return path

@@ -17,10 +17,15 @@ class Authority:
     def __init__(self, folder):
         self._authority = trustme.CA()
         self.certfile = folder / "certificate.pem"
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._authority.configure_trust(self.context)
+        self.context = self.new_context()
         self.options = ("--certfile", str(self.certfile))
         self.issue()
+
+    def new_context(self):
+        """Another context of that kind, for a test to change."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._authority.configure_trust(context)
+        return context
 
     def issue(self):
         """Write a new certificate into the file; returns it as DER."""

@@ -5,8 +5,9 @@ import zlib
 
 from jsonschema import Draft202012Validator
 
-from tests.e2e.raw_client import TEXT, RawClient, upgrade_request
+from tests.e2e.raw_client import RawClient, upgrade_request
 from tests.e2e.server_process import ROOT
+from tests.wire import TEXT
 
 SCHEMA = json.loads((ROOT / "static" / "inspector.schema.json").read_text())
 VALIDATOR = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -8,14 +8,10 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from tests.e2e.server_process import DEADLINE
-
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+from tests.wire import CLOSE
 
 KEY = "x3JJHMbDL1EzLkh9GBhXDw=="
 ACCEPT = "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
-
-#: The masking key of the frames that are sent, unless another is given.
-MASKING_KEY = b"\xa5\x5a\x0f\x81"
 
 
 class Response(NamedTuple):
@@ -70,47 +66,6 @@ def upgrade_request(port, method="GET", path="/ws/echo", *, version="HTTP/1.1", 
         values = value if isinstance(value, list) else [value]
         headers += [(name.replace("_", "-").title(), v) for v in values if v is not None]
     return http_request(method, path, version=version, headers=headers)
-
-
-def frame_header(opcode, length, *, fin=True, rsv=0, key=MASKING_KEY, size=None):
-    """The bytes of a frame's header.
-
-    ``size``: how many bytes the length takes, 1, 2 or 8; as few as possible if None. ``key``: None
-    to leave the frame unmasked.
-    """
-    first = bytes([fin << 7 | rsv << 4 | opcode])
-    mask = 0x80 if key else 0
-    if size is None:
-        size = 1 if length <= 125 else 2 if length <= 0xFFFF else 8
-    if size == 1:
-        return first + bytes([mask | length]) + (key or b"")
-    marker, form = {2: (126, "!H"), 8: (127, "!Q")}[size]
-    return first + bytes([mask | marker]) + struct.pack(form, length) + (key or b"")
-
-
-def frame(opcode, payload=b"", *, key=MASKING_KEY, **options):
-    """The bytes of a frame; the options are those of ``frame_header``."""
-    if isinstance(payload, str):
-        payload = payload.encode()
-    return frame_header(opcode, len(payload), key=key, **options) + mask(payload, key)
-
-
-def close_frame(code=None, reason=b""):
-    """The bytes of a close frame."""
-    return frame(CLOSE, close_payload(code, reason))
-
-
-def close_payload(code=None, reason=b""):
-    """The payload of a close frame."""
-    return b"" if code is None else struct.pack("!H", code) + reason
-
-
-def mask(payload, key):
-    """The payload masked, or unmasked, with a key of 4 bytes or with none."""
-    if not key or not payload:
-        return payload
-    keys = (key * (len(payload) // 4 + 1))[: len(payload)]
-    return (int.from_bytes(payload) ^ int.from_bytes(keys)).to_bytes(len(payload))
 
 
 #: The names of RFC 9110 where Python's are still those of before.
@@ -229,7 +184,7 @@ class RawClient:
         opcode = first & 0xF
         if opcode & 8:
             assert second <= 125
-        return Frame(opcode, self._read(length), bool(first & 0x80), first >> 4 & 7)
+        return Frame(opcode, self._read(length), bool(first & 0x80), first & 0x70)
 
     def read_close(self):
         """Read a close frame, then the end of the stream; the code, None without one."""

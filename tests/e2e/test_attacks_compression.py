@@ -4,22 +4,12 @@ import zlib
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    frame,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket
 from tests.e2e.server_process import memory
+from tests.wire import BINARY, CONTINUATION, PING, PONG, RSV1, TEXT, frame
 
 pytestmark = pytest.mark.no_cover
 
-RSV1 = 4
 MEBIBYTE = 1 << 20
 LIMIT = 16 * MEBIBYTE
 

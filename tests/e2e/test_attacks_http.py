@@ -12,16 +12,15 @@ import pytest
 
 from tests.e2e.crowd import Crowd
 from tests.e2e.raw_client import (
-    TEXT,
     Frame,
     RawClient,
-    frame,
     http_request,
     open_websocket,
     upgrade_request,
     wait_for_logs,
 )
 from tests.e2e.server_process import DEADLINE
+from tests.wire import TEXT, frame
 
 pytestmark = pytest.mark.no_cover
 

@@ -8,20 +8,9 @@ import signal
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
 from tests.e2e.server_process import DEADLINE, ROOT
+from tests.wire import BINARY, CLOSE, PING, PONG, RSV3, TEXT, close_frame, frame
 
 pytestmark = pytest.mark.no_cover
 
@@ -75,7 +64,7 @@ def test_no_jump_ends_what_may_last(start):
         half.send(request[:20])
         idle.send(request)
         assert idle.read_response().status == 200
-        leaving.send(frame(TEXT, "x", rsv=1))
+        leaving.send(frame(TEXT, "x", rsv=RSV3))
         assert leaving.read_frame().opcode == CLOSE
         assert quiet.read_frame() == Frame(PING, b"")  # and no answer to it
         for count in range(100):  # each page looks at the clock, which jumps

@@ -17,6 +17,8 @@ from tests.e2e.server_process import (
     run_command,
 )
 
+pytestmark = pytest.mark.no_cover
+
 #: Options with their environment name, and how the help tells their default and their unit.
 OPTIONS = {
     "--host": ("ECHO_HOST", r"default: \(?127\.0\.0\.1\b", "[Aa]ddress"),
@@ -47,15 +49,10 @@ def test_the_help_lists_every_option():
         assert f"env var: {option.envvar[0]}" in text
         if not (option.multiple or option.is_flag or option.default is None):
             assert re.search(rf"default: \(?{re.escape(str(option.default))}\b", text)
-
-
-@pytest.mark.parametrize("option", OPTIONS)
-def test_the_help_of_an_option(option):
-    environment, default, unit = OPTIONS[option]
-    text = help_texts()[option]
-    assert f"env var: {environment}" in text
-    assert re.search(unit, text)
-    assert re.search(default, text)
+    for name, (environment, default, unit) in OPTIONS.items():
+        assert f"env var: {environment}" in texts[name]
+        assert re.search(unit, texts[name])
+        assert re.search(default, texts[name])
 
 
 def test_the_short_name_of_help():
@@ -137,15 +134,8 @@ def test_port_in_the_environment_is_open_to_all(start_server, free_port):
     ("options", "environment", "address"),
     [
         ([], {"PORT": "PORT", "HOST": "127.0.0.2"}, "127.0.0.2"),
-        (["--host", "127.0.0.2"], {"PORT": "PORT"}, "127.0.0.2"),
         (["--host", "127.0.0.2"], {"PORT": "PORT", "HOST": "127.0.0.3"}, "127.0.0.2"),
-        (["--host", "127.0.0.1"], {"PORT": "PORT"}, "127.0.0.1"),
-        (["--port", "PORT"], {"HOST": "127.0.0.2"}, "127.0.0.1"),
-        (["--port", "PORT"], {"ECHO_HOST": "127.0.0.2"}, "127.0.0.2"),
-        (["--port", "PORT"], {"PORT": ""}, "127.0.0.1"),
-        (["--port", "PORT"], {"HOST": ""}, "127.0.0.1"),
         (["--port", "PORT"], {"PORT": "1"}, "0.0.0.0"),
-        (["--port", "PORT", "--host", "0.0.0.0"], {}, "0.0.0.0"),
     ],
     ids=str,
 )

@@ -8,21 +8,12 @@ import pytest
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.sync.client import connect
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    frame,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request
 from tests.e2e.server_process import DEADLINE
+from tests.wire import BINARY, CONTINUATION, PING, PONG, RSV1, TEXT, frame
 
-RSV1 = 4
+pytestmark = pytest.mark.no_cover
+
 TAIL = b"\x00\x00\xff\xff"
 OFFER = "permessage-deflate"
 

@@ -6,20 +6,10 @@ from threading import Thread
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    open_websocket,
-    upgrade_request,
-    wait_for_logs,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request, wait_for_logs
+from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
+
+pytestmark = pytest.mark.no_cover
 
 
 def test_two_connections_interleaved(echo_server):

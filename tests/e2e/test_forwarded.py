@@ -5,16 +5,8 @@ import re
 
 import pytest
 
-from tests.e2e.raw_client import (
-    CLOSE,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, upgrade_request
+from tests.wire import CLOSE, TEXT, close_frame, frame
 
 #: An id that a client has chosen.
 ID = "forwarded-connection-{}"
@@ -26,6 +18,7 @@ BELIEVED = [
     ("2001:DB8::7", "[2001:db8::7]"),
     ("[2001:db8::7]", "[2001:db8::7]"),
     ("[2001:db8::7]:5000", "[2001:db8::7]:5000"),
+    ("203.0.113.7:65535", "203.0.113.7:65535"),
     # Only what the trusted proxy has put there, which is the last.
     ("198.51.100.1, 203.0.113.7", "203.0.113.7"),
     ("nonsense,,203.0.113.7", "203.0.113.7"),
@@ -43,6 +36,15 @@ MALFORMED = [
     "203.0.113.256",
     "203.0.113.7:x",
     "203.0.113.7:123456",
+    "203.0.113.7:65536",
+    "203.0.113.7:99999",
+    "[2001:db8::7]:65536",
+    # The proxy added an empty element: the one before it is the client's own.
+    "203.0.113.7,",
+    "203.0.113.7, ",
+    "203.0.113.7,,",
+    "203.0.113.7,\t",
+    ["203.0.113.7", ""],
     "203.0.113.7:\u00b2",
     "203.0.113.7 sent: forged",
     "fe80::1%\x9b2J",
@@ -142,6 +144,9 @@ def status(server, origin, host="inner:8000", **fields):
         ("http://inner:8000", {"x_forwarded_host": "echo.example"}, 403),
         ("http://inner:8000", {"x_forwarded_host": "not a host"}, 101),
         ("http://inner:8000", {"x_forwarded_host": "a.example/path"}, 101),
+        ("http://inner:8000", {"x_forwarded_host": "evil.example,"}, 101),
+        ("http://evil.example", {"x_forwarded_host": "evil.example,"}, 403),
+        ("https://inner:8000", {"x_forwarded_proto": "http,"}, 101),
         ("http://evil.example", {"x_forwarded_host": "evil.example, echo.example"}, 403),
         ("http://echo.example", {"x_forwarded_host": "evil.example, echo.example"}, 101),
         # Where the scheme is known it must be the same.
@@ -193,12 +198,36 @@ def test_redirect_and_page_know_no_scheme(one_proxy):
     assert not re.search(r"(?:http|ws)://", get(one_proxy, "/ws/echo_display", proto).text)
 
 
-def test_two_proxies(start_server):
-    """Each adds a value; a request that came past one of them has too few."""
-    server = start_server("--trust-proxy", "2")
-    echo(server, "both", x_forwarded_for="198.51.100.1, 203.0.113.7, 10.0.0.1")
-    message_line(server, "203.0.113.7", "both")
-    message_line(server, echo(server, "one", x_forwarded_for="203.0.113.7"), "one")
+@pytest.fixture(scope="module")
+def two_proxies(module_servers):
+    server = module_servers("--trust-proxy", "2")
+    yield server
+    server.check()
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "seen"),
+    [
+        ("198.51.100.1, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        # A proxy that adds an empty element has added one nevertheless.
+        ("198.51.100.1, 203.0.113.7,", "203.0.113.7"),
+        ("198.51.100.1, 203.0.113.7 , \t", "203.0.113.7"),
+        (["198.51.100.1, 203.0.113.7", ""], "203.0.113.7"),
+        (",203.0.113.7,10.0.0.1", "203.0.113.7"),
+        # The client's quotation marks do not join elements.
+        ('"198.51.100.1, 203.0.113.7, 10.0.0.1"', "203.0.113.7"),
+    ],
+)
+def test_the_value_of_the_outermost_trusted_proxy_counts(two_proxies, forwarded, seen):
+    text = f"two {forwarded!r}"
+    echo(two_proxies, text, x_forwarded_for=forwarded)
+    message_line(two_proxies, seen, re.escape(text))
+
+
+@pytest.mark.parametrize("forwarded", ["203.0.113.7", "203.0.113.7, , 10.0.0.1", ",10.0.0.1"])
+def test_without_a_value_of_the_outermost_proxy_the_socket_counts(two_proxies, forwarded):
+    text = f"too few {forwarded!r}"
+    message_line(two_proxies, echo(two_proxies, text, x_forwarded_for=forwarded), re.escape(text))
 
 
 def test_nobody_is_believed_by_default(start_server):

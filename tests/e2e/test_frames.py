@@ -4,17 +4,8 @@ import random
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    close_frame,
-    frame,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, open_websocket
+from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 SIZES = [0, 1, 2, 124, 125, 126, 127, 128, 65534, 65535, 65536, 65537, 1 << 20]
 MAX_SIZE = 16 << 20

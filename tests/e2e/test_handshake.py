@@ -5,7 +5,8 @@ from base64 import b64encode
 
 import pytest
 
-from tests.e2e.raw_client import ACCEPT, KEY, TEXT, Frame, RawClient, frame, upgrade_request
+from tests.e2e.raw_client import ACCEPT, KEY, Frame, RawClient, upgrade_request
+from tests.wire import TEXT, frame
 
 
 def accepted(server, **changes):

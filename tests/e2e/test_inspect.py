@@ -12,24 +12,23 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.e2e.inspected import PATH, SCHEMA, Inspected, checked
-from tests.e2e.raw_client import (
-    ACCEPT,
+from tests.e2e.raw_client import ACCEPT, KEY, RawClient, upgrade_request
+from tests.e2e.server_process import DEADLINE
+from tests.wire import (
     BINARY,
     CLOSE,
     CONTINUATION,
-    KEY,
     MASKING_KEY,
     PING,
     PONG,
+    RSV1,
+    RSV2,
     TEXT,
-    RawClient,
     close_frame,
     frame,
     frame_header,
     mask,
-    upgrade_request,
 )
-from tests.e2e.server_process import DEADLINE
 
 DEFLATE = "permessage-deflate"
 HEX_KEY = MASKING_KEY.hex()
@@ -150,7 +149,7 @@ def test_a_compressed_message(echo_server):
     payload = (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
     with Inspected(echo_server) as client:
         client.begin(sec_websocket_extensions=DEFLATE)
-        report = client.reports(frame(TEXT, payload, rsv=4))
+        report = client.reports(frame(TEXT, payload, rsv=RSV1))
     assert (report["bytes"], report["compressed_bytes"]) == (len(message), len(payload))
     assert report["frames"][0]["rsv1"] is True
     assert report["frames"][0]["payload"]["unmasked"] == payload.hex()
@@ -180,9 +179,9 @@ def test_the_close_frame_is_reported_before_it_is_answered(inspected, sent, code
 @pytest.mark.parametrize(
     ("sent", "code", "words"),
     [
-        (frame(TEXT, b"x", key=None), 1002, "mask"),
+        (frame(TEXT, b"x", key=b""), 1002, "mask"),
         (frame(3, b"x"), 1002, "reserved"),
-        (frame(TEXT, b"x", rsv=2), 1002, "reserved bit"),
+        (frame(TEXT, b"x", rsv=RSV2), 1002, "reserved bit"),
         (frame(CONTINUATION, b"x"), 1002, "nothing to continue"),
         (frame(TEXT, b"\xff"), 1007, "UTF-8"),
         (frame_header(BINARY, 1 << 62), 1009, "16777216"),
@@ -247,6 +246,6 @@ def test_going_away_is_said_to_inspected_connections_too(start_server):
 
 
 def test_an_unmasked_close_is_not_taken_for_one(inspected):
-    report = inspected.reports(frame(CLOSE, b"\x03\xe8", key=None))
+    report = inspected.reports(frame(CLOSE, b"\x03\xe8", key=b""))
     assert (report["type"], report["frames"][0]["masked"]) == ("failure", False)
     assert report["frames"][0]["masking_key"] is None

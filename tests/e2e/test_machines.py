@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.raw_client import CLOSE, TEXT, Frame, frame, open_websocket
+from tests.e2e.raw_client import Frame, open_websocket
 from tests.e2e.server_process import DEADLINE, ROOT, Output, clean_environment, run_command
+from tests.wire import CLOSE, TEXT, frame
 
 INSIDE = ROOT / "tests" / "e2e" / "inside"
 

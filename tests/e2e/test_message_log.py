@@ -4,7 +4,10 @@ import unicodedata
 
 import pytest
 
-from tests.e2e.raw_client import BINARY, TEXT, Frame, close_frame, frame, open_websocket
+from tests.e2e.raw_client import Frame, open_websocket
+from tests.wire import BINARY, TEXT, close_frame, frame
+
+pytestmark = pytest.mark.no_cover
 
 
 def log_lines(server, *messages):

@@ -14,21 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from echo import metrics_files
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket, upgrade_request
 from tests.e2e.server_process import DEADLINE, ROOT, run_command
+from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
 ON = ("--metrics", "on")
 
@@ -213,7 +201,7 @@ def test_round_trips_of_pings_and_the_delay_of_the_loop(start_server):
 def test_dropped_log_lines_are_counted(server):
     server.stdout.pause()
     with open_websocket(server) as client:
-        for _ in range(60):
+        for _ in range(30):
             client.send(*(frame(TEXT, "x" * 90) for _ in range(1000)))
             for _ in range(1000):
                 client.read_frame()

@@ -17,6 +17,9 @@ pytestmark = pytest.mark.no_cover
 #: Clients at one time.
 MANY = 500
 
+#: Clients of a rolling restart.
+ROLLING = 50
+
 #: Echoes that each client gets before and after one of the nodes stops.
 ROUNDS = 5
 
@@ -35,18 +38,17 @@ def nodes(start_server):
     return [start_server(*options) for _ in range(2)]
 
 
-@pytest.fixture
-def nginx(nodes, tmp_path):
-    """Nginx in front of the nodes; ``url`` and the others are as those of a ServerProcess."""
+def nginx_in_front_of(nodes, folder):
+    """Nginx in front of two nodes; ``url`` and the others are as those of a ServerProcess."""
 
     def configuration(port):
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in kinds)
+        temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
         return substitute(
             (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8"),
             {
-                "pid /run/nginx.pid;": f"pid {tmp_path}/nginx.pid;",
-                "error_log /var/log/nginx/error.log;": f"error_log {tmp_path}/error.log;",
+                "pid /run/nginx.pid;": f"pid {folder}/nginx.pid;",
+                "error_log /var/log/nginx/error.log;": f"error_log {folder}/error.log;",
                 "access_log /var/log/nginx/access.log;": f"{temporary}access_log off;",
                 "listen 8080;": f"listen 127.0.0.1:{port};",
                 "127.0.0.1:8001": f"127.0.0.1:{nodes[0].port}",
@@ -54,7 +56,12 @@ def nginx(nodes, tmp_path):
             },
         )
 
-    with Nginx(tmp_path, configuration) as nginx:
+    return Nginx(folder, configuration)
+
+
+@pytest.fixture
+def nginx(nodes, tmp_path):
+    with nginx_in_front_of(nodes, tmp_path) as nginx:
         yield nginx
 
 
@@ -180,3 +187,53 @@ def test_nodes_know_the_client_and_the_page_may_connect(nodes, nginx):
     with RawClient(nginx) as client:
         client.send(http_request(headers=[("Host", f"127.0.0.1:{nginx.port}")]))
         assert f"open {origin}/ws/echo_display" in client.read_response().text
+
+
+# ---- A rolling restart
+
+
+async def roll(url, nodes):
+    """Clients echo without a pause while one node after the other is started again.
+
+    After each start every client gets an echo again. Gives the clients.
+    """
+    clients = [Client(url, f"client-{number}") for number in range(ROLLING)]
+    for client in clients:
+        await client.open()
+    async with asyncio.TaskGroup() as group:
+        over = asyncio.Event()
+        for client in clients:
+            group.create_task(client.echo_until(over))
+        for client in clients:
+            await client.warm.wait()
+        for node in nodes:
+            await asyncio.to_thread(node.stop)
+            await asyncio.to_thread(node.start)
+            before = [len(client.echoed) for client in clients]
+            async with asyncio.timeout(DEADLINE):
+                while any(len(c.echoed) == n for c, n in zip(clients, before, strict=True)):
+                    await asyncio.sleep(0.01)
+        over.set()
+    for client in clients:
+        await client.close()
+    return clients
+
+
+def test_a_rolling_restart_leaves_every_client_with_a_node(nodes, nginx):
+    """Connecting raises for any status but 101, so there is no 502 at any time."""
+    clients = asyncio.run(roll(f"ws://127.0.0.1:{nginx.port}/ws/echo", nodes))
+    for client in clients:
+        assert client.echoed == list(range(len(client.echoed)))
+        assert set(client.codes) == {1001}
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/%6detrics", "/./metrics", "//metrics", "/metrics?x"]
+)
+def test_metrics_are_not_handed_on(start_server, tmp_path, path):
+    node = start_server("--metrics", "on", "--trust-proxy", "1")
+    with nginx_in_front_of([node, node], tmp_path) as nginx:
+        nginx.host, nginx.stderr = "127.0.0.1", node.stderr
+        with RawClient(nginx) as client:
+            client.send(http_request(path=path, headers=[("Host", "x"), ("Connection", "close")]))
+            assert client.read_response().status == 404

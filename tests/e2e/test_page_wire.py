@@ -20,14 +20,14 @@ from tests.e2e.browser import (
     tab_to,
     use_instead_of_server,
 )
-from tests.e2e.raw_client import (
+from tests.e2e.raw_client import KEY, RawClient
+from tests.wire import (
     BINARY,
     CONTINUATION,
-    KEY,
     MASKING_KEY,
     PING,
+    RSV2,
     TEXT,
-    RawClient,
     frame,
     frame_header,
     mask,
@@ -212,8 +212,8 @@ def test_a_frame_that_breaks_a_rule_is_shown_with_the_rule(page, echo_server):
 @pytest.mark.parametrize(
     ("sent", "shown"),
     [
-        (frame(TEXT, "x", rsv=2), ["Text frame, 1 byte of payload", "a reserved bit is set"]),
-        (frame(TEXT, "x", key=None), ["As on the wire, not masked", "a client must mask its"]),
+        (frame(TEXT, "x", rsv=RSV2), ["Text frame, 1 byte of payload", "a reserved bit is set"]),
+        (frame(TEXT, "x", key=b""), ["As on the wire, not masked", "a client must mask its"]),
         (frame(3, "x"), ["Reserved frame, 1 byte of payload", "opcode 0x3 is reserved"]),
         (
             frame_header(TEXT, (1 << 64) - 1),

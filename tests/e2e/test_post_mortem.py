@@ -6,16 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.raw_client import (
-    PONG,
-    TEXT,
-    RawClient,
-    close_frame,
-    frame,
-    frame_header,
-    http_request,
-    upgrade_request,
-)
+from tests.e2e.raw_client import RawClient, http_request, upgrade_request
+from tests.wire import PONG, TEXT, close_frame, frame, frame_header
 
 CHOSEN = "an-id_0123456789ABCDEF"
 
@@ -96,7 +88,7 @@ def test_a_reset(echo_server):
 @pytest.mark.parametrize(
     ("sent", "cause", "code"),
     [
-        (frame(TEXT, b"x", key=None), "violation", 1002),
+        (frame(TEXT, b"x", key=b""), "violation", 1002),
         (frame(TEXT, b"\xff"), "violation", 1007),
         (frame_header(TEXT, 1 << 40), "limit", 1009),
     ],
@@ -133,6 +125,23 @@ def test_a_client_may_choose_the_id(echo_server):
             assert (response.status, response.text) == (400, "This id is taken already.\n")
     client.log_line()
     assert known(echo_server, CHOSEN)["state"] == "closed"
+
+
+def test_a_thousand_connections_of_another_client_hide_no_post_mortem(start_server):
+    server = start_server("--trust-proxy", "1")
+    with RawClient(server) as client:
+        client.upgrade(path=f"/ws/echo?id={CHOSEN}", x_forwarded_for="192.0.2.1")
+        client.send(close_frame(4001))
+        assert client.read_close() == 4001
+    for _ in range(1001):
+        with opened(server, x_forwarded_for="192.0.2.2") as (other, _):
+            other.reset()
+    server.stderr.wait_for_lines(r"^192\.0\.2\.2 closed: ", 1001)
+    record = known(server, CHOSEN)
+    assert (record["peer"], record["code"]) == ("192.0.2.1", 4001)
+    with RawClient(server) as thief:
+        thief.send(upgrade_request(server.port, path=f"/ws/echo?id={CHOSEN}"))
+        assert thief.read_response().status == 400
 
 
 @pytest.mark.parametrize("chosen", ["", "short", "a" * 21, "a" * 65, "a" * 21 + ".", "%00" * 22])

@@ -6,17 +6,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request
+from tests.wire import BINARY, CLOSE, TEXT, close_frame, frame
 
 
 @pytest.fixture

@@ -9,16 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.raw_client import (
-    CLOSE,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
 from tests.e2e.server_process import (
     DEADLINE,
     ROOT,
@@ -27,6 +18,7 @@ from tests.e2e.server_process import (
     clean_environment,
     reserve_port,
 )
+from tests.wire import CLOSE, TEXT, close_frame, frame
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 

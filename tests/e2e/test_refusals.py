@@ -60,35 +60,21 @@ def test_a_port_without_permission():
     assert refusal(environment=environment, wrapper=wrapper) == (code, line)
 
 
-BAD_VALUES = {
-    "--host": ["192.0.2.1", "256.1.1.1", "127.0.0.1:80", "[::1]", "a..b", "x" * 70, "*", "a b", ""],
-    "--port": ["-1", "65536", "http", "80.5", "0x50", ""],
-    "--max-message-size": ["0", "-1", "1k", "1.5", "1e6", str(2**63), ""],
-    "--subprotocol": ["a b", "a/b", "a,b", '"a"', "é", "a\nb", "\x1b[31m", ""],
-    "--allow-origin": [
-        "example.com",
-        "//example.com",
-        "https://",
-        "https://example.com/",
-        "https://example.com/page",
-        "https://example.com https://example.org",
-        "https://user@example.com",
-        "https://example.com:port",
-        "https://example.com:65536",
-        "http://[::1",
-        "ftp://example.com",
-        "null",
-        "**",
-        "https://a\nb",
-        "\x1b[31m",
-        "",
-    ],
-}
+@pytest.mark.parametrize("host", ["192.0.2.1", "256.1.1.1", "127.0.0.1:80", "a..b", "x" * 70, ""])
+def test_a_host_that_cannot_be_listened_on(host):
+    code, line = refusal("--port=0", f"--host={host}")
+    assert code == 2
+    assert "--host" in line
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [(option, value) for option, values in BAD_VALUES.items() for value in values],
+    [
+        ("--port", "65536"),
+        ("--subprotocol", "é"),
+        ("--subprotocol", "\x1b[31m"),
+        ("--allow-origin", "https://a\nb"),
+    ],
 )
 def test_a_bad_value_of_an_option(option, value):
     code, line = refusal("--port=0", f"{option}={value}")
@@ -98,16 +84,7 @@ def test_a_bad_value_of_an_option(option, value):
 
 @pytest.mark.parametrize(
     ("name", "value", "option"),
-    [
-        ("ECHO_HOST", "192.0.2.1", "--host"),
-        ("PORT", "65536", "--port"),
-        ("PORT", "http", "--port"),
-        ("ECHO_MAX_MESSAGE_SIZE", "0", "--max-message-size"),
-        ("ECHO_MAX_MESSAGE_SIZE", "16M", "--max-message-size"),
-        ("ECHO_SUBPROTOCOL", "chat, superchat", "--subprotocol"),
-        ("ECHO_ALLOW_ORIGIN", "https://example.com example.org", "--allow-origin"),
-        ("ECHO_QUIET", "maybe", "--quiet"),
-    ],
+    [("ECHO_HOST", "192.0.2.1", "--host"), ("ECHO_QUIET", "maybe", "--quiet")],
 )
 def test_a_bad_value_in_the_environment(name, value, option):
     code, line = refusal(environment={name: value})
@@ -116,20 +93,10 @@ def test_a_bad_value_in_the_environment(name, value, option):
     assert name in line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["--port"], "--port"),
-        (["--prot", "80"], "--prot"),
-        (["--quiet=yes"], "--quiet"),
-        (["8000"], "8000"),
-    ],
-    ids=str,
-)
-def test_a_command_line_that_is_none(arguments, named):
-    code, line = refusal(*arguments)
+def test_a_command_line_that_is_none():
+    code, line = refusal("--prot", "80")
     assert code == 2
-    assert named in line
+    assert "--prot" in line
 
 
 def test_no_option_is_tried_out_before_all_are_good():

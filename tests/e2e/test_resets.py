@@ -11,20 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    open_websocket,
-    upgrade_request,
-    wait_for_logs,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request, wait_for_logs
 from tests.e2e.server_process import ROOT, memory
+from tests.wire import BINARY, CONTINUATION, PING, TEXT, close_frame, frame
 
 pytestmark = pytest.mark.no_cover
 

@@ -4,7 +4,8 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from tests.e2e.raw_client import TEXT, Frame, RawClient, frame, http_request, upgrade_request
+from tests.e2e.raw_client import Frame, RawClient, http_request, upgrade_request
+from tests.wire import TEXT, frame
 
 PAGE = "/ws/echo_display"
 

@@ -8,20 +8,11 @@ from contextlib import ExitStack
 import pytest
 
 from tests.e2e.crowd import Crowd
-from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request
 from tests.e2e.server_process import DEADLINE
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
+
+pytestmark = pytest.mark.no_cover
 
 signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 

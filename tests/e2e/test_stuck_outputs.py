@@ -6,15 +6,8 @@ import signal
 
 import pytest
 
-from tests.e2e.raw_client import (
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
+from tests.wire import TEXT, close_frame, frame
 
 pytestmark = pytest.mark.no_cover
 

@@ -9,7 +9,7 @@ import pytest
 import websocket
 from websockets.sync.client import connect
 
-from tests.e2e.raw_client import BINARY, CLOSE, TEXT
+from tests.wire import BINARY, CLOSE, TEXT
 
 pytestmark = pytest.mark.no_cover
 
@@ -18,9 +18,10 @@ THREADS = 200
 #: Seconds for any one call: only a hang takes so long, with hundreds of threads on one processor.
 PATIENCE = 120
 
-#: Every thread sends each of these once; besides, as many small ones as make hundreds.
-SIZES = [0, 1, 125, 126, 127, 65535, 65536, 65537, 1 << 20]
-SMALL_MESSAGES = 200
+#: Every thread sends each of these once, and small ones besides; every tenth a large one too.
+SIZES = [0, 1, 125, 126, 127, 65535, 65536, 65537]
+LARGE = 1 << 20
+SMALL_MESSAGES = 50
 
 TEXTS = "".join(
     random.Random(0).choices("aZ 0\n\0é\u07ff\u20ac\uffff\U0001f600", k=1 << 20)
@@ -104,8 +105,9 @@ def random_message(rng, size):
     return TEXT, text + b"x" * (size - len(text))
 
 
-def random_messages(rng):
-    sizes = SIZES + [
+def random_messages(rng, number):
+    sizes = SIZES + [LARGE] * (number % 10 == 0)
+    sizes += [
         rng.randrange(rng.choices([200, 4000, 40_000], [90, 9, 1])[0])
         for _ in range(SMALL_MESSAGES)
     ]
@@ -153,7 +155,7 @@ def test_a_thread_for_each_connection(start_server, client_class):
         rng = random.Random(seed + number)
         with client_class(server.websocket_url) as client:
             threads.wait_for_all()
-            for count, (opcode, payload) in enumerate(random_messages(rng)):
+            for count, (opcode, payload) in enumerate(random_messages(rng, number)):
                 client.send(opcode, payload)
                 echo_opcode, echo = client.receive()
                 if (echo_opcode, echo) != (opcode, payload):
@@ -169,9 +171,10 @@ def test_a_thread_for_each_connection(start_server, client_class):
     threads.join()
 
     assert not threads.failures, f"seed {seed}: {threads.failures}"
-    assert len(echoed) == THREADS * (len(SIZES) + SMALL_MESSAGES)
+    assert len(echoed) == THREADS * (len(SIZES) + SMALL_MESSAGES) + THREADS // 10
     for size in SIZES:
         assert echoed.count(size) >= THREADS
+    assert echoed.count(LARGE) == THREADS // 10
     check_logs(server, messages=len(echoed))
 
 

@@ -11,21 +11,19 @@ from contextlib import suppress
 
 import pytest
 
+from tests.e2e.authority import Authority
 from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
     Frame,
     RawClient,
-    close_frame,
-    frame,
     http_request,
     open_websocket,
     upgrade_request,
+    wait_for_logs,
 )
 from tests.e2e.server_process import DEADLINE
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
+
+pytestmark = pytest.mark.no_cover
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 
@@ -33,9 +31,34 @@ GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 MODES = {"alone": (), "workers": ("--workers", "2")}
 
 
-@pytest.fixture(params=MODES)
-def server(request, start_tls):
-    return start_tls("--quiet", *MODES[request.param])
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def start_shared(module_servers, authority):
+    """``start_shared(*options)``: a server for several tests that leave it as it is."""
+    return lambda *options: module_servers(*authority.options, *options, tls=authority.context)
+
+
+@pytest.fixture(scope="module", params=MODES)
+def server(request, start_shared):
+    return start_shared("--quiet", *MODES[request.param])
+
+
+@pytest.fixture(scope="module")
+def alone(start_shared):
+    return start_shared()
+
+
+def log_of(server, sock):
+    """The lines of the log for the client on this socket, less its address."""
+    host, port = sock.getsockname()
+    wait_for_logs(server)
+    prefix = f"{host}:{port} "
+    lines = server.stderr.matching(f"^{prefix}")
+    return [line.removeprefix(prefix) for line in lines]
 
 
 def plain_socket(server):
@@ -89,7 +112,7 @@ def both_ways(sock, data, size):
 
 def assert_echoed_both_ways(server, kind, messages):
     sent = b"".join(frame(kind, message) for message in messages)
-    echoes = b"".join(frame(kind, message, key=None) for message in messages)
+    echoes = b"".join(frame(kind, message, key=b"") for message in messages)
     with open_websocket(server) as client:
         same = both_ways(client.sock, sent, len(echoes)) == echoes
         assert same
@@ -141,9 +164,8 @@ def test_who_answers_close_notify_ends_in_good_order(server):
         client.sock.unwrap().close()
 
 
-def test_close_notify_without_a_close_frame_is_the_end_of_the_stream(start_tls):
-    server = start_tls()
-    with open_websocket(server) as client:
+def test_close_notify_without_a_close_frame_is_the_end_of_the_stream(alone):
+    with open_websocket(alone) as client:
         client.send(frame(TEXT, "x"))
         assert client.read_frame() == Frame(TEXT, b"x")
         with client.sock.unwrap():
@@ -153,19 +175,17 @@ def test_close_notify_without_a_close_frame_is_the_end_of_the_stream(start_tls):
 
 
 @pytest.mark.parametrize("size", [0, 1, 5, 100])
-def test_an_end_within_the_tls_handshake_is_silent(start_tls, size):
+def test_an_end_within_the_tls_handshake_is_silent(alone, size):
     """A port scanner, or a health check of a load balancer."""
-    server = start_tls()
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    hello = server.tls.wrap_bio(incoming, outgoing, server_hostname=server.host)
+    hello = alone.tls.wrap_bio(incoming, outgoing, server_hostname=alone.host)
     with pytest.raises(ssl.SSLWantReadError):
         hello.do_handshake()
-    with plain_socket(server) as sock:
+    with plain_socket(alone) as sock:
         sock.sendall(outgoing.read()[:size])
         sock.shutdown(socket.SHUT_WR)
         assert read_to_end(sock) == b""
-    server.stop()
-    assert server.stderr.lines == []
+        assert log_of(alone, sock) == []
 
 
 def test_resets_leave_the_others_alone(server):
@@ -184,19 +204,15 @@ def test_resets_leave_the_others_alone(server):
 # ---- What is no TLS, or not ours
 
 
-def test_plain_http_is_answered_in_plain_text(start_tls):
-    server = start_tls()
-    with plain_socket(server) as sock:
-        sock.sendall(upgrade_request(server.port))
+def test_plain_http_is_answered_in_plain_text(alone):
+    with plain_socket(alone) as sock:
+        sock.sendall(upgrade_request(alone.port))
         response = read_to_end(sock)
-        address = "{}:{}".format(*sock.getsockname())
+        log = log_of(alone, sock)
     head, _, body = response.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert body == b"This port speaks TLS: use https:// or wss://.\n"
-    server.stop()
-    assert server.stderr.lines == [
-        f'{address} "" 400 This port speaks TLS: use https:// or wss://.'
-    ]
+    assert log == ['"" 400 This port speaks TLS: use https:// or wss://.']
 
 
 def test_tls_to_a_port_without_is_refused(start_server, authority):
@@ -209,44 +225,41 @@ def test_tls_to_a_port_without_is_refused(start_server, authority):
 
 
 @pytest.mark.parametrize("data", [b"\0" * 100, b"SSH-2.0-x\r\n", b"\x80\x2e\x01" * 30, b"hello\n"])
-def test_rubbish_is_one_line_in_the_log(start_tls, data):
-    server = start_tls()
-    with plain_socket(server) as sock:
+def test_rubbish_is_one_line_in_the_log(alone, data):
+    with plain_socket(alone) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         read_to_end(sock)
-    server.stop()
-    assert len(server.stderr.lines) == 1
-    assert " TLS: " in server.stderr.lines[0]
+        (line,) = log_of(alone, sock)
+    assert line.startswith("TLS: ")
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
-def test_tls_1_1_is_refused(start_tls, authority):
-    server = start_tls()
-    authority.context.minimum_version = ssl.TLSVersion.TLSv1_1
-    authority.context.maximum_version = ssl.TLSVersion.TLSv1_1
-    authority.context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"), RawClient(server):
-        pass
-    server.stop()
-    (line,) = server.stderr.lines
-    assert line.endswith(" TLS: unsupported protocol")
+def test_tls_1_1_is_refused(alone, authority):
+    context = authority.new_context()
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    position = alone.stderr.position
+    with plain_socket(alone) as sock, pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
+        context.wrap_socket(sock, server_hostname=alone.host)
+    alone.stderr.wait_for_line(" TLS: unsupported protocol$", after=position)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_the_versions_that_are_spoken(server, authority, version):
-    authority.context.minimum_version = authority.context.maximum_version = version
+def test_the_versions_that_are_spoken(server, authority, version, monkeypatch):
+    context = authority.new_context()
+    context.minimum_version = context.maximum_version = version
+    monkeypatch.setattr(server, "tls", context)
     with open_websocket(server) as client:
         assert client.sock.version() == version.name.replace("_", ".")
         client.send(frame(TEXT, "x"))
         assert client.read_frame() == Frame(TEXT, b"x")
 
 
-def test_a_client_that_does_not_trust_the_certificate(start_tls):
-    server = start_tls()
-    with plain_socket(server) as sock, pytest.raises(ssl.SSLCertVerificationError):
-        ssl.create_default_context().wrap_socket(sock, server_hostname=server.host)
-    server.stderr.wait_for_line(" TLS: .*alert unknown ca")
+def test_a_client_that_does_not_trust_the_certificate(alone):
+    with plain_socket(alone) as sock, pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(sock, server_hostname=alone.host)
+    alone.stderr.wait_for_line(" TLS: .*alert unknown ca")
 
 
 @pytest.mark.parametrize("dripping", [False, True])
@@ -346,7 +359,9 @@ def test_a_quiet_peer_is_pinged_and_closed(start_tls):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_everybody_sees_1001_behind_his_echoes(server, number):
+@pytest.mark.parametrize("mode", MODES)
+def test_everybody_sees_1001_behind_his_echoes(start_tls, mode, number):
+    server = start_tls("--quiet", *MODES[mode])
     clients = [RawClient(server) for _ in range(30)]
     half = [plain_socket(server) for _ in range(30)]
     try:
@@ -382,16 +397,14 @@ def test_everybody_sees_1001_behind_his_echoes(server, number):
         ("https://127.0.0.1", 403),
     ],
 )
-def test_the_origin_of_a_page_that_came_by_https(start_tls, origin, status):
-    server = start_tls()
-    with RawClient(server) as client:
-        client.send(upgrade_request(server.port, origin=origin.format(port=server.port)))
+def test_the_origin_of_a_page_that_came_by_https(alone, origin, status):
+    with RawClient(alone) as client:
+        client.send(upgrade_request(alone.port, origin=origin.format(port=alone.port)))
         assert client.read_response().status == status
 
 
-def test_links_lead_to_https(start_tls):
-    server = start_tls()
-    with RawClient(server) as client:
-        host = f"{server.host}:{server.port}"
+def test_links_lead_to_https(alone):
+    with RawClient(alone) as client:
+        host = f"{alone.host}:{alone.port}"
         client.send(http_request(path="/ws/echo", headers=[("Host", host)]))
         assert f"https://{host}/ws/echo_display" in client.read_response().text

@@ -7,8 +7,9 @@ import ssl
 
 import pytest
 
-from tests.e2e.raw_client import CLOSE, TEXT, Frame, RawClient, close_frame, frame, open_websocket
+from tests.e2e.raw_client import Frame, RawClient, open_websocket
 from tests.e2e.server_process import DEADLINE, run_command
+from tests.wire import CLOSE, TEXT, close_frame, frame
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 

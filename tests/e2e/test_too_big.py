@@ -4,17 +4,10 @@ import re
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CONTINUATION,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    frame,
-    frame_header,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, open_websocket
+from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, frame, frame_header
+
+pytestmark = pytest.mark.no_cover
 
 
 @pytest.fixture(scope="module")

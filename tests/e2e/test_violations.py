@@ -7,39 +7,60 @@ from functools import cache
 
 import pytest
 
-from tests.e2e.raw_client import (
+from tests.e2e.raw_client import Frame, open_websocket
+from tests.e2e.server_process import DEADLINE
+from tests.violations import EVERY_STREAM, ONE_OF_EACH_RULE, START
+from tests.wire import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    MASKING_KEY,
     PING,
     PONG,
+    RSV3,
     TEXT,
-    Frame,
     close_frame,
     frame,
     frame_header,
     mask,
-    open_websocket,
 )
-from tests.e2e.server_process import DEADLINE
-from tests.e2e.violations import START, VIOLATIONS
 
 pytestmark = pytest.mark.no_cover
 
+one_of_each_rule = pytest.mark.parametrize(
+    ("data", "code"), [pytest.param(data, code, id=name) for name, data, code in ONE_OF_EACH_RULE]
+)
 
-@pytest.mark.parametrize(("data", "code"), VIOLATIONS)
-def test_a_violation_fails_the_connection(echo_server, data, code):
-    with open_websocket(echo_server) as client:
+
+def complaints(server, cases, play):
+    """What went wrong when each case was played on a connection of its own, by its name.
+
+    ``cases``: a name and the further arguments of ``play``, whose first is the RawClient.
+    """
+    wrong = {}
+    for name, *arguments in cases:
+        try:
+            with open_websocket(server) as client:
+                play(client, *arguments)
+        except (AssertionError, OSError) as error:
+            wrong[name] = error
+    return wrong
+
+
+def test_every_violation_earns_its_close_code_and_a_line_in_the_log(echo_server):
+    def play(client, data, code):
         client.send(data)
         assert client.read_close() == code
-    assert re.fullmatch(rf"closed: {code} \(.+\), ended by the server", client.log_line())
+        client.sock.close()
+        assert re.fullmatch(rf"closed: {code} \(.+\), ended by the server", client.log_line())
+
+    assert complaints(echo_server, EVERY_STREAM, play) == {}
 
 
-@pytest.mark.parametrize(("data", "code"), VIOLATIONS)
+@one_of_each_rule
 def test_a_violation_in_single_bytes(echo_server, data, code):
     with open_websocket(echo_server) as client:
-        client.send_each_byte(data[:400])
-        client.send(data[400:])
+        client.send_each_byte(data)
         assert client.read_close() == code
 
 
@@ -55,7 +76,7 @@ def traffic():
             sent += [frame(TEXT, text[:-5], fin=False), frame(PING, "between")]
             sent += [frame(CONTINUATION, fin=False), frame(CONTINUATION, text[-5:])]
             answered = (BINARY, binary), (PONG, text[:120]), (PONG, b"between"), (TEXT, text)
-            answers += [frame(opcode, payload, key=None) for opcode, payload in answered]
+            answers += [frame(opcode, payload, key=b"") for opcode, payload in answered]
     return b"".join(sent), b"".join(answers)
 
 
@@ -81,7 +102,7 @@ def exchange(client, data):
                     selector.modify(client.sock, selectors.EVENT_READ)
 
 
-@pytest.mark.parametrize(("data", "code"), VIOLATIONS)
+@one_of_each_rule
 def test_a_violation_behind_a_mebibyte_of_messages(echo_server, data, code):
     """All that was promised comes back byte for byte, then the close frame."""
     before, answers = traffic()
@@ -97,7 +118,7 @@ def test_a_violation_behind_a_mebibyte_of_messages(echo_server, data, code):
     assert client.log_line().startswith(f"closed: {code} (")
 
 
-@pytest.mark.parametrize(("data", "code"), VIOLATIONS)
+@one_of_each_rule
 def test_a_violation_among_messages(echo_server, data, code):
     """What came before is answered, in the same segment too; what comes after is ignored."""
     with open_websocket(echo_server) as client:
@@ -118,7 +139,7 @@ def test_a_continuation_of_a_message_that_is_whole(echo_server):
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(frame(TEXT, "x", rsv=1), 1002), (frame(TEXT, b"\xff"), 1007), (close_frame(1006), 1002)],
+    [(frame(TEXT, "x", rsv=RSV3), 1002), (frame(TEXT, b"\xff"), 1007), (close_frame(1006), 1002)],
     ids=["reserved bit", "not UTF-8", "close code"],
 )
 def test_a_violation_in_the_segment_of_the_upgrade_request(echo_server, data, code):
@@ -163,44 +184,46 @@ BAD_AT_THE_LAST_BYTE = [
     b"\xf4\xbf",
 ]
 
-bad_bytes = pytest.mark.parametrize("bad", BAD_AT_THE_LAST_BYTE, ids=lambda bad: bad.hex())
+
+def assert_all_fail(server, stream_of):
+    """Whatever text has a bad byte fails the connection when that byte has come."""
+
+    def play(client, *pieces):
+        client.send(*pieces)
+        assert client.read_close() == 1007
+
+    cases = [(bad.hex(), *stream_of(bad)) for bad in BAD_AT_THE_LAST_BYTE]
+    assert complaints(server, cases, play) == {}
 
 
 def part_of_a_frame(opcode, beginning, length):
     """The bytes of a frame of which only the beginning of the payload is sent."""
-    return frame_header(opcode, length) + mask(beginning, b"\xa5\x5a\x0f\x81")
+    return frame_header(opcode, length) + mask(beginning, MASKING_KEY)
 
 
-@bad_bytes
 @pytest.mark.parametrize("length", [100, 1000, 100_000])
-def test_in_a_frame_that_is_still_arriving(echo_server, bad, length):
-    with open_websocket(echo_server) as client:
-        client.send(part_of_a_frame(TEXT, "né".encode() + bad, length))
-        assert client.read_close() == 1007
+def test_in_a_frame_that_is_still_arriving(echo_server, length):
+    assert_all_fail(echo_server, lambda bad: [part_of_a_frame(TEXT, "né".encode() + bad, length)])
 
 
-@bad_bytes
-def test_in_a_fragment_that_is_not_the_last(echo_server, bad):
-    with open_websocket(echo_server) as client:
-        client.send(frame(TEXT, "né".encode() + bad, fin=False))
-        assert client.read_close() == 1007
+def test_in_a_fragment_that_is_not_the_last(echo_server):
+    assert_all_fail(echo_server, lambda bad: [frame(TEXT, "né".encode() + bad, fin=False)])
 
 
-@bad_bytes
-def test_in_a_continuation_that_is_still_arriving(echo_server, bad):
-    with open_websocket(echo_server) as client:
-        client.send(frame(TEXT, "né", fin=False), frame(CONTINUATION, "né", fin=False))
-        client.send(part_of_a_frame(CONTINUATION, bad, 1000))
-        assert client.read_close() == 1007
+def test_in_a_continuation_that_is_still_arriving(echo_server):
+    before = frame(TEXT, "né", fin=False) + frame(CONTINUATION, "né", fin=False)
+    assert_all_fail(echo_server, lambda bad: [before, part_of_a_frame(CONTINUATION, bad, 1000)])
 
 
-@bad_bytes
-def test_in_a_character_that_fragments_and_pings_part(echo_server, bad):
-    with open_websocket(echo_server) as client:
+def test_in_a_character_that_fragments_and_pings_part(echo_server):
+    def play(client, bad):
         client.send(frame(TEXT, b"n" + bad[:-1], fin=False), frame(PING, "still good"))
         assert client.read_frame() == Frame(PONG, b"still good")
         client.send(part_of_a_frame(CONTINUATION, bad[-1:], 1000))
         assert client.read_close() == 1007
+
+    cases = [(bad.hex(), bad) for bad in BAD_AT_THE_LAST_BYTE]
+    assert complaints(echo_server, cases, play) == {}
 
 
 def test_deep_in_a_frame_that_is_still_arriving(echo_server):

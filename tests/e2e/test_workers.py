@@ -9,18 +9,9 @@ from time import monotonic
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    http_request,
-    open_websocket,
-)
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
 from tests.e2e.server_process import reserve_port, run_command
+from tests.wire import BINARY, CLOSE, TEXT, close_frame, frame
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 

@@ -7,20 +7,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from tests.e2e.raw_client import (
-    BINARY,
-    CLOSE,
-    PING,
-    PONG,
-    TEXT,
-    Frame,
-    RawClient,
-    close_frame,
-    frame,
-    open_websocket,
-    upgrade_request,
-)
+from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request
 from tests.e2e.server_process import ROOT
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 

@@ -5,7 +5,7 @@ import pytest
 from echo.inspector.connection import ObservedParser
 from echo.inspector.frames import KEPT_FRAMES, KEPT_MESSAGE
 from echo.protocol.budget import BudgetShare, ReceiveBudget
-from tests.protocol.wire import frame
+from tests.wire import frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 

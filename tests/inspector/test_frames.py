@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from echo.inspector.frames import KEPT_FRAMES, KEPT_PAYLOAD, FrameObserver, Moment
-from tests.protocol.wire import KEY, LENGTHS, every_way, frame, sample, xor
+from tests.protocol.streams import LENGTHS, every_way, sample
+from tests.wire import MASKING_KEY, frame, mask
 
 NOW = Moment(datetime(2026, 1, 1, tzinfo=UTC), 1.0)
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
@@ -30,9 +31,9 @@ def test_a_frame_of_every_way_to_write_a_length(length):
         (message,) = observe(pieces).whole
         (one,) = message.frames
         expected = 7 if length < 126 else 16 if length < 65536 else 64
-        assert bits(one) == (True, 0, BINARY, KEY, length, expected)
-        assert one.header + xor(payload, KEY) == stream
-        assert one.kept == xor(payload, KEY)[:KEPT_PAYLOAD]
+        assert bits(one) == (True, 0, BINARY, MASKING_KEY, length, expected)
+        assert one.header + mask(payload, MASKING_KEY) == stream
+        assert one.kept == mask(payload, MASKING_KEY)[:KEPT_PAYLOAD]
         assert one.unmasked == payload[:KEPT_PAYLOAD]
         assert (one.arrived, message.size, message.count) == (length, length, 1)
 
@@ -57,12 +58,14 @@ def test_what_is_against_the_rules_is_told_as_it_is(opcode, rsv):
 
 
 def test_a_length_not_in_the_fewest_bytes_is_told_as_it_is():
-    (message,) = observe([b"\x82\xff" + (5).to_bytes(8) + KEY + xor(b"abcde", KEY)]).whole
-    assert bits(message.frames[0]) == (True, 0, BINARY, KEY, 5, 64)
+    (message,) = observe(
+        [b"\x82\xff" + (5).to_bytes(8) + MASKING_KEY + mask(b"abcde", MASKING_KEY)]
+    ).whole
+    assert bits(message.frames[0]) == (True, 0, BINARY, MASKING_KEY, 5, 64)
 
 
 def test_a_frame_that_announces_more_than_ever_comes():
-    observer = observe([b"\x82\xff" + (2**62).to_bytes(8) + KEY + b"abc"])
+    observer = observe([b"\x82\xff" + (2**62).to_bytes(8) + MASKING_KEY + b"abc"])
     assert not observer.whole
     (one,) = observer.broken().frames
     assert (one.payload_length, one.arrived) == (2**62, 3)

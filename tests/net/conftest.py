@@ -5,6 +5,7 @@ the test's greenlet or in a thread of the operating system. Nothing is patched.
 """
 
 import gc
+import re
 import socket
 import struct
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from echo.net.upgrade import upgrade
 from echo.protocol.budget import ReceiveBudget
 from echo.protocol.errors import ConnectionLost, HandshakeError
 from echo.protocol.handshake import HandshakePolicy
+from tests import wire
 
 #: Seconds after which something that should happen has not.
 DEADLINE = 30.0
@@ -47,10 +49,19 @@ def _alive():
     return greenlets, set(Path("/proc/self/task").iterdir()), descriptors
 
 
-@pytest.fixture(autouse=True)
-def no_leaks():
-    """Fails a test that leaves a greenlet, a thread or a descriptor behind."""
+@pytest.fixture(autouse=True, scope="module")
+def only_new_objects():
+    """What is there before a file's tests is not looked through for leaks by each of them."""
     gevent.get_hub()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(only_new_objects):
+    """Fails a test that leaves a greenlet, a thread or a descriptor behind."""
     gevent.idle()
     before = _alive()
     yield
@@ -96,25 +107,13 @@ class Peer:
         self.socket = sock
         sock.settimeout(DEADLINE)
 
-    @staticmethod
-    def frame(opcode, payload=b"", *, fin=True, key=b"\x9a\x03\xf1\x6c"):
-        """A frame as a client sends it: masked."""
-        first, size = opcode | (0x80 if fin else 0), len(payload)
-        masked = int.from_bytes(payload) ^ int.from_bytes((key * (size // 4 + 1))[:size])
-        return Peer._header(first, 0x80, size) + key + masked.to_bytes(size)
+    #: A frame as a client sends it.
+    frame = staticmethod(wire.frame)
 
     @staticmethod
     def answer(opcode, payload=b""):
-        """A frame as the server sends it: whole and not masked."""
-        return Peer._header(opcode | 0x80, 0, len(payload)) + payload
-
-    @staticmethod
-    def _header(first, mask, size):
-        if size < 126:
-            return struct.pack("!BB", first, mask | size)
-        if size < 65536:
-            return struct.pack("!BBH", first, mask | 126, size)
-        return struct.pack("!BBQ", first, mask | 127, size)
+        """A frame as the server sends it: not masked."""
+        return wire.frame(opcode, payload, key=b"")
 
     def send(self, data):
         self.socket.sendall(data)
@@ -319,7 +318,7 @@ class Service:
     SWITCHED = (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Accept: HSmrc0sMlYUkAGmm5OPpG2HaGWk=\r\n"
-        b"X-Connection-Id: the-id-of-all-in-tests\r\n\r\n"
+        b"X-Connection-Id: ----------------------\r\n\r\n"
     )
 
     def __init__(self, app, host, limits):
@@ -339,8 +338,13 @@ class Service:
         """A Peer whose opening handshake is done."""
         peer = self.connect()
         peer.send(request)
-        assert peer.read(len(self.SWITCHED)) == self.SWITCHED
+        assert self.without_id(peer.read(len(self.SWITCHED))) == self.SWITCHED
         return peer
+
+    @staticmethod
+    def without_id(data):
+        """The bytes with hyphens for the id of a connection, as in SWITCHED."""
+        return re.sub(rb"(X-Connection-Id: )[\w-]{22}(?=\r\n)", rb"\1" + 22 * b"-", data)
 
     def join(self):
         """Wait until no connection is served any more."""
@@ -348,10 +352,9 @@ class Service:
 
 
 @pytest.fixture
-def service(capfd, monkeypatch):
+def service(capfd):
     """``service(application, host)`` starts a server; nothing may be printed but what is read."""
     services = []
-    monkeypatch.setattr("echo.net.upgrade.new_id", lambda: "the-id-of-all-in-tests")
 
     def start(app=application, host="127.0.0.1", **limits):
         services.append(Service(app, host, Limits(**limits)))

@@ -1,5 +1,6 @@
 """Keepalive, and the other times: peers that are quiet, do not read or do not close."""
 
+import gc
 from time import monotonic, sleep
 
 import gevent
@@ -202,15 +203,22 @@ def test_without_a_timeout_it_pings_once_and_waits_for_ever(watched):
     assert read_frame(one.peer) == (TEXT, b"alive")
 
 
+def holders(connection):
+    """The dictionaries that have a connection as a key."""
+    referrers = gc.get_referrers(connection)
+    return [one for one in referrers if isinstance(one, dict) and connection in one]
+
+
 def test_what_is_over_is_forgotten(watched):
     one = watched()
+    assert len(holders(one.connection)) == 1
     one.peer.send(one.peer.frame(CLOSE, b"\x03\xe8"))
     assert one.peer.read_to_end() == b"\x88\x02\x03\xe8"
     one.peer.close()
     one.peer.result()
     one.look(10.0)
     one.look(20.0)
-    assert one._keepalive._quiet == {}
+    assert holders(one.connection) == []
 
 
 def test_a_ping_never_lands_inside_an_echo(watched, in_thread):

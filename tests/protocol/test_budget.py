@@ -7,7 +7,7 @@ from echo.protocol.budget import ALLOWANCE, BudgetShare, ReceiveBudget
 from echo.protocol.errors import MessageTooSlow, TryAgainLater
 from echo.protocol.messages import TURN_SIZE, MessageParser
 from echo.protocol.rfc6455 import MAX_CLOSE_REASON, Opcode
-from tests.protocol.wire import frame
+from tests.wire import frame
 
 TEXT, BINARY, CONTINUATION, PING = Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION, Opcode.PING
 KIB = 1024

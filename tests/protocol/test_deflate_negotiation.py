@@ -9,7 +9,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from echo.protocol.deflate import DeflateParameters, DeflatePolicy
 from echo.protocol.extensions import parse_extensions
-from tests.protocol.wire import MODEST
+from tests.protocol.streams import MODEST
 
 FORGETFUL = DeflatePolicy()
 KEEPING = DeflatePolicy(context_takeover=True)

@@ -7,7 +7,8 @@ import pytest
 from echo.protocol.errors import ProtocolError
 from echo.protocol.frames import Frame, FrameHeader, apply_mask, parse_header, serialize_header
 from echo.protocol.rfc6455 import Opcode
-from tests.protocol.wire import KEY, LENGTHS, frame, sample, xor
+from tests.protocol.streams import LENGTHS, sample
+from tests.wire import MASKING_KEY, frame, mask
 
 #: How each length is written behind the first byte: unmasked, and masked.
 WRITTEN_LENGTHS = {
@@ -27,7 +28,7 @@ WRITTEN_LENGTHS = {
 def headers(opcode: Opcode, *, masked: bool):
     """Headers of an opcode with every length that it may go with, and their bytes."""
     control = opcode in (Opcode.CLOSE, Opcode.PING, Opcode.PONG)
-    key = KEY if masked else b""
+    key = MASKING_KEY if masked else b""
     for fin, rsv in ((True, 0), (True, 0x70)) if control else ((True, 0), (True, 0x70), (False, 0)):
         for length, written in WRITTEN_LENGTHS.items():
             if not control or length <= 125:
@@ -45,11 +46,15 @@ HEADERS = [
 #: Section 5.7, byte for byte; the payloads of the last two are the RFC's "256 bytes" and "64KiB".
 EXAMPLES = [
     pytest.param("810548656c6c6f", Frame(Opcode.TEXT, b"Hello"), b"", id="text-unmasked"),
-    pytest.param("818537fa213d7f9f4d5158", Frame(Opcode.TEXT, b"Hello"), KEY, id="text-masked"),
+    pytest.param(
+        "818537fa213d7f9f4d5158", Frame(Opcode.TEXT, b"Hello"), MASKING_KEY, id="text-masked"
+    ),
     pytest.param("010348656c", Frame(Opcode.TEXT, b"Hel", fin=False), b"", id="fragment-1"),
     pytest.param("80026c6f", Frame(Opcode.CONTINUATION, b"lo"), b"", id="fragment-2"),
     pytest.param("890548656c6c6f", Frame(Opcode.PING, b"Hello"), b"", id="ping"),
-    pytest.param("8a8537fa213d7f9f4d5158", Frame(Opcode.PONG, b"Hello"), KEY, id="pong-masked"),
+    pytest.param(
+        "8a8537fa213d7f9f4d5158", Frame(Opcode.PONG, b"Hello"), MASKING_KEY, id="pong-masked"
+    ),
     pytest.param("827e0100" + "a7" * 256, Frame(Opcode.BINARY, b"\xa7" * 256), b"", id="256-bytes"),
     pytest.param(
         "827f0000000000010000" + "a7" * 65536,
@@ -140,7 +145,7 @@ def test_bad_header_is_an_error_as_soon_as_it_shows(wire, word):
     with pytest.raises(ProtocolError, match=word):
         parse_header(wire, 0, len(wire))
     with pytest.raises(ProtocolError, match=word):
-        parse_header(b"\x00" + wire + KEY, 1, len(wire) + 5)
+        parse_header(b"\x00" + wire + MASKING_KEY, 1, len(wire) + 5)
     for end in range(len(wire)):
         assert parse_header(wire, 0, end) is None
 
@@ -166,7 +171,7 @@ def test_example_of_section_5_7_is_serialized(wire, value, key):
     assert value.serialize(key).hex() == wire
 
 
-@pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("key", [b"", MASKING_KEY], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_frame_of_every_length_goes_both_ways(length, key):
     value = Frame(Opcode.BINARY, sample(Opcode.BINARY, length))
@@ -175,7 +180,7 @@ def test_frame_of_every_length_goes_both_ways(length, key):
     assert Frame.parse(wire) == (value, len(wire))
 
 
-@pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("key", [b"", MASKING_KEY], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_frame_with_bytes_to_spare_ends_where_it_ends(length, key):
     value = Frame(Opcode.BINARY, sample(Opcode.BINARY, length))
@@ -184,7 +189,7 @@ def test_frame_with_bytes_to_spare_ends_where_it_ends(length, key):
         assert Frame.parse(wire + spare) == (value, len(wire))
 
 
-@pytest.mark.parametrize("key", [b"", KEY], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("key", [b"", MASKING_KEY], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_frame_that_is_not_whole_needs_more(length, key):
     wire = frame(Opcode.BINARY, sample(Opcode.BINARY, length), key=key)
@@ -214,18 +219,20 @@ def test_frame_is_a_value():
 
 
 @pytest.mark.parametrize(
-    "key", [KEY, b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x01"], ids=bytes.hex
+    "key",
+    [MASKING_KEY, b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x01"],
+    ids=bytes.hex,
 )
 @pytest.mark.parametrize("length", [*range(34), *LENGTHS[2:]])
 def test_mask_is_exclusive_or_with_the_key_over_and_over(length, key):
     payload = sample(Opcode.BINARY, length)
     masked = apply_mask(payload, key)
-    assert masked == xor(payload, key)
+    assert masked == mask(payload, key)
     assert apply_mask(masked, key) == payload
 
 
 def test_mask_makes_a_copy():
-    payload, key = bytearray(b"Hello"), bytearray(KEY)
+    payload, key = bytearray(b"Hello"), bytearray(MASKING_KEY)
     masked = apply_mask(payload, key)
     payload[:] = key[:] = b""
     assert masked == bytes.fromhex("7f9f4d5158")

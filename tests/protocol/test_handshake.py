@@ -24,7 +24,7 @@ from echo.protocol.handshake import (
     is_token,
 )
 from tests.protocol.opening import KEY, handshake
-from tests.protocol.wire import MODEST
+from tests.protocol.streams import MODEST
 
 ACCEPT = "HSmrc0sMlYUkAGmm5OPpG2HaGWk="
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from echo.protocol.errors import ForbiddenOrigin
 from echo.protocol.handshake import HandshakePolicy, Origin
 from tests.protocol.opening import handshake
-from tests.protocol.wire import MODEST
+from tests.protocol.streams import MODEST
 
 ORIGINS = [
     ("http://echo.example", ("http", "echo.example", 80)),

@@ -14,7 +14,7 @@ from echo.protocol.http_head import (
     HeadParser,
     RequestHead,
 )
-from tests.protocol.wire import MODEST
+from tests.protocol.streams import MODEST
 
 CHUNKINGS = {
     "whole": lambda data: [data],

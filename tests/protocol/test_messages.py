@@ -3,19 +3,18 @@
 import pytest
 
 from echo.protocol.rfc6455 import Opcode
-from tests.protocol.wire import (
-    KEY,
+from tests.protocol.streams import (
     LENGTHS,
     Outcome,
     byte_by_byte,
     every_way,
     feed,
-    frame,
     new_parser,
     outcome,
     outcomes,
     sample,
 )
+from tests.wire import MASKING_KEY, frame
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 
@@ -166,7 +165,9 @@ def test_examples_of_section_5_7_as_a_client_sends_them(wire, events):
 
 
 @pytest.mark.parametrize(
-    "key", [b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x01", KEY], ids=bytes.hex
+    "key",
+    [b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x01", MASKING_KEY],
+    ids=bytes.hex,
 )
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 125, 126])
 def test_any_masking_key_will_do(key, length):

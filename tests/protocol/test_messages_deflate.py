@@ -4,23 +4,20 @@ import pytest
 
 from echo.protocol.errors import InvalidPayload, ProtocolError
 from echo.protocol.rfc6455 import MAX_CLOSE_REASON, Opcode
-from tests.protocol.wire import (
+from tests.protocol.streams import (
     FORGETFUL,
     KEEPING,
     LIMIT,
-    RSV1,
-    RSV2,
-    RSV3,
     Outcome,
     compressed,
     deflate,
     feed,
-    frame,
     new_parser,
     outcome,
     outcomes,
     sample,
 )
+from tests.wire import RSV1, RSV2, RSV3, frame
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 

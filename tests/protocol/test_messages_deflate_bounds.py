@@ -9,18 +9,17 @@ from echo.protocol.errors import MessageTooBig, TryAgainLater
 from echo.protocol.messages import INFLATE_TURN, MessageParser
 from echo.protocol.partial_message import ReceiveBudget
 from echo.protocol.rfc6455 import Opcode
-from tests.protocol.wire import (
+from tests.protocol.streams import (
     FORGETFUL,
     KEEPING,
-    RSV1,
     Outcome,
     compressed,
     deflate,
     feed,
-    frame,
     outcome,
     outcomes,
 )
+from tests.wire import RSV1, frame
 
 CONTINUATION, TEXT, BINARY, PING = Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY, Opcode.PING
 

@@ -9,7 +9,8 @@ from websockets.frames import Opcode as StrictOpcode
 
 from echo.protocol.deflate import DeflateParameters
 from echo.protocol.rfc6455 import Opcode
-from tests.protocol.wire import MODEST, RSV1, Outcome, byte_by_byte, frame, outcome
+from tests.protocol.streams import MODEST, Outcome, byte_by_byte, outcome
+from tests.wire import RSV1, frame
 
 pytestmark = pytest.mark.no_cover
 

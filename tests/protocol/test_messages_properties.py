@@ -11,16 +11,16 @@ from websockets.protocol import OPEN, SERVER, Protocol
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.messages import Event
 from echo.protocol.rfc6455 import SENDABLE_CLOSE_CODES, Opcode
-from tests.protocol.wire import (
+from tests.protocol.streams import (
     EXAMPLES,
     MODEST,
     Outcome,
     byte_by_byte,
     feed,
-    frame,
     new_parser,
     outcome,
 )
+from tests.wire import frame
 
 pytestmark = pytest.mark.no_cover
 

@@ -6,7 +6,8 @@ import pytest
 
 from echo.protocol.messages import TURN_SIZE
 from echo.protocol.rfc6455 import Opcode
-from tests.protocol.wire import frame, new_parser
+from tests.protocol.streams import new_parser
+from tests.wire import frame
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 

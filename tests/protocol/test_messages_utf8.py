@@ -5,7 +5,8 @@ import pytest
 from echo.protocol.errors import InvalidPayload
 from echo.protocol.messages import MessageParser
 from echo.protocol.rfc6455 import Opcode
-from tests.protocol.wire import Outcome, feed, frame, new_parser, outcome, outcomes, sample
+from tests.protocol.streams import Outcome, feed, new_parser, outcome, outcomes, sample
+from tests.wire import frame
 
 pytestmark = pytest.mark.no_cover
 

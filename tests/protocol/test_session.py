@@ -16,7 +16,8 @@ from echo.protocol.frames import Close, Frame
 from echo.protocol.messages import MessageParser
 from echo.protocol.rfc6455 import CloseCode, Opcode
 from echo.protocol.session import Session, State
-from tests.protocol.wire import LIMIT, frame
+from tests.protocol.streams import LIMIT
+from tests.wire import frame
 
 TEXT, BINARY, CONTINUATION = Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION
 CLOSE, PING, PONG = Opcode.CLOSE, Opcode.PING, Opcode.PONG

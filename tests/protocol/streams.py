@@ -1,4 +1,4 @@
-"""What the tests of the protocol share: lengths, frames made by hand, every way to cut a stream."""
+"""What the tests of the protocol share: lengths, payloads, every way to cut a stream."""
 
 import os
 import zlib
@@ -12,15 +12,10 @@ from echo.protocol.deflate import DeflateParameters, Inflater
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.messages import Event, MessageParser
 from echo.protocol.rfc6455 import Opcode
+from tests.wire import RSV1, frame
 
 #: Both sides of every border between the three ways to write a length.
 LENGTHS = (0, 1, 125, 126, 127, 65535, 65536, 65537)
-
-#: The masking key of the examples in section 5.7.
-KEY = bytes.fromhex("37fa213d")
-
-#: The bits of section 5.2 in the first byte of a frame; RFC 7692 gives the first a meaning.
-RSV1, RSV2, RSV3 = 0x40, 0x20, 0x10
 
 #: What the extension may be agreed on: without context takeover, and with it.
 FORGETFUL = DeflateParameters(server_no_context_takeover=True, client_no_context_takeover=True)
@@ -39,6 +34,9 @@ MODEST = settings(
 #: Above this many bytes a stream is cut at its ends and here and there, not everywhere.
 _CUT_EVERYWHERE = 700
 
+#: Bytes of the pieces in the middle of a long stream.
+_MIDDLE = 997
+
 #: What stands in the buffer behind the bytes that arrived: empty messages, if anybody reads them.
 _RUBBISH = b"\x82\x80\x00\x00\x00\x00"
 
@@ -49,28 +47,6 @@ class Outcome(NamedTuple):
     events: list[Event]
     failure: tuple[type[ProtocolViolation], str] | None
     idle: bool | None  #: unsaid after a failure
-
-
-def xor(payload: bytes, key: bytes) -> bytes:
-    """Section 5.3: the payload, exclusive or the key over and over."""
-    keys = (key * (len(payload) // 4 + 1))[: len(payload)]
-    return (int.from_bytes(payload) ^ int.from_bytes(keys)).to_bytes(len(payload))
-
-
-def frame(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, key: bytes = KEY
-) -> bytes:
-    """A frame on the wire, written without the code under test; unmasked with an empty key."""
-    first = (0x80 if fin else 0) | rsv | opcode
-    mask = 0x80 if key else 0
-    size = len(payload)
-    if size < 126:
-        header = bytes([first, mask | size])
-    elif size < 65536:
-        header = bytes([first, mask | 126]) + size.to_bytes(2)
-    else:
-        header = bytes([first, mask | 127]) + size.to_bytes(8)
-    return header + key + (xor(payload, key) if key else payload)
 
 
 def deflate(message: bytes, level: int = 6) -> bytes:
@@ -118,9 +94,21 @@ def byte_by_byte(stream: bytes) -> list[bytes]:
 
 
 def every_way(stream: bytes) -> Iterator[list[bytes]]:
-    """The stream whole, byte by byte, and in two halves at every cut."""
+    """The stream whole, byte by byte, and in two halves at every cut.
+
+    A long stream comes byte by byte at its ends, where its headers are, and faster between.
+    """
     yield [stream]
-    yield byte_by_byte(stream)
+    if len(stream) <= 2 * _CUT_EVERYWHERE:
+        yield byte_by_byte(stream)
+    else:
+        ends = len(stream) - _CUT_EVERYWHERE
+        middle = range(_CUT_EVERYWHERE, ends, _MIDDLE)
+        yield [
+            *byte_by_byte(stream[:_CUT_EVERYWHERE]),
+            *(stream[i : min(i + _MIDDLE, ends)] for i in middle),
+            *byte_by_byte(stream[ends:]),
+        ]
     for cut in cuts(len(stream)):
         yield [stream[:cut], stream[cut:]]
 
