@@ -120,13 +120,19 @@ def _checked_key(key: str | None) -> str:
         raise BadRequest("The request lacks a Sec-WebSocket-Key.")
     key = key.strip(OWS)
     if "," in key:
-        raise BadRequest("Sec-WebSocket-Key must appear once.")
+        raise BadRequest(f"Sec-WebSocket-Key must appear once, with one value, not {quoted(key)}.")
     try:
         nonce = b64decode(key, validate=True)
     except (Base64Error, ValueError):
-        raise BadRequest("Sec-WebSocket-Key is not base64.") from None
+        raise BadRequest(
+            f"Sec-WebSocket-Key {quoted(key)} is not base64: send {KEY_BYTES} random bytes, "
+            "encoded, and nothing around them."
+        ) from None
     if len(nonce) != KEY_BYTES:
-        raise BadRequest(f"Sec-WebSocket-Key must encode 16 bytes, not {len(nonce)}.")
+        raise BadRequest(
+            f"Sec-WebSocket-Key {quoted(key)} encodes {len(nonce)} bytes: send {KEY_BYTES} random "
+            "bytes."
+        )
     return key
 
 
@@ -136,11 +142,17 @@ def _offers(field: str | None) -> list[str]:
         return []
     # RFC 9110, section 5.6.1: empty elements of a list are passed over, and there may be no other.
     offers = [offer for element in field.split(",") if (offer := element.strip(OWS))]
+    seen: set[str] = set()
     for offer in offers:
         if not is_token(offer):
-            raise BadRequest(f"Sec-WebSocket-Protocol: {quoted(offer)} is not a token.")
-    if len(set(offers)) != len(offers):
-        raise BadRequest("Sec-WebSocket-Protocol offers the same subprotocol twice.")
+            raise BadRequest(
+                f"Sec-WebSocket-Protocol: {quoted(offer)} is not a token, which has letters, "
+                "digits and !#$%&'*+-.^_`|~ only."
+            )
+        # Section 4.1, requirement 10 of the client: all are unique.
+        if offer in seen:
+            raise BadRequest(f"Sec-WebSocket-Protocol offers {quoted(offer)} twice: offer it once.")
+        seen.add(offer)
     return offers
 
 

@@ -163,11 +163,17 @@ class HeadParser:
         whole = size - buffer.endswith(b"\r", 0, size)
         line_end = buffer.find(_LINE_END, 0, size)
         if (line_end if line_end >= 0 else whole) > MAX_REQUEST_LINE:
-            raise RequestLineTooLong(f"a request line may have {MAX_REQUEST_LINE} bytes")
+            raise RequestLineTooLong(
+                f"the request line is longer than {MAX_REQUEST_LINE} bytes: shorten the path or "
+                "the query"
+            )
         if line_end >= 0:
             empty_line = 2 * buffer.endswith(_LINE_END * 2, 0, size)
             if whole - empty_line - (line_end + 2) > MAX_FIELDS_SIZE:
-                raise HeadTooLarge(f"the header fields may have {MAX_FIELDS_SIZE} bytes")
+                raise HeadTooLarge(
+                    f"the header fields are longer than {MAX_FIELDS_SIZE} bytes together: send "
+                    "fewer or shorter ones, cookies for instance"
+                )
 
     def _take_line(self, text: str) -> None:
         """Take the next line of a head, without its line end."""
@@ -178,7 +184,7 @@ class HeadParser:
         if not colon or not _NAME.fullmatch(name):
             raise MalformedRequest(f"{quoted(text)} is not a header field 'Name: value'")
         if len(self._fields) == MAX_FIELDS:
-            raise HeadTooLarge(f"a request may have {MAX_FIELDS} header fields")
+            raise HeadTooLarge(f"the request has more than {MAX_FIELDS} header fields: send fewer")
         self._fields.append((name, value.strip(OWS)))
 
 
@@ -212,21 +218,27 @@ def _check_body(values: Mapping[str, list[str]]) -> None:
     """RFC 9112, section 6: the fields that say where a request ends say that it has no body."""
     lengths = values.get("content-length", [])
     if len(lengths) > 1:
-        raise MalformedRequest("Content-Length must appear once")
+        raise MalformedRequest("Content-Length must appear once: leave it out, as there is no body")
     if lengths and not re.fullmatch("[0-9]+", lengths[0]):
-        raise MalformedRequest("Content-Length is not a number")
+        raise MalformedRequest(
+            f"Content-Length {quoted(lengths[0])} is not a number: leave it out, as there is no "
+            "body"
+        )
     if "transfer-encoding" in values or (lengths and lengths[0].strip("0")):
-        raise BodyNotTaken("this service takes no request bodies")
+        raise BodyNotTaken(
+            "this service takes no request bodies: send GET without Content-Length and "
+            "Transfer-Encoding"
+        )
 
 
 def _checked_host(version: str, values: Mapping[str, list[str]]) -> str | None:
     """RFC 9112, section 3.2: exactly one Host, which HTTP/1.0 may leave out."""
     hosts = values.get("host", [])
     if len(hosts) > 1:
-        raise MalformedRequest("Host must appear once")
+        raise MalformedRequest(f"Host must appear once, not {len(hosts)} times")
     if not hosts:
         if version == "1.0":
             return None
-        raise MalformedRequest("the request lacks a Host")
+        raise MalformedRequest("the request lacks a Host: send 'Host: name:port'")
     check_host(hosts[0])
     return hosts[0]

@@ -129,10 +129,10 @@ REFUSED = [
         )
     ),
     *(
-        ({"key": b64encode(bytes(size)).decode()}, BadRequest, f"16 bytes, not {size}")
+        ({"key": b64encode(bytes(size)).decode()}, BadRequest, f"encodes {size} bytes: send 16")
         for size in (0, 1, 12, 15, 17, 18, 20, 32, 4096)
     ),
-    ({"key": "  "}, BadRequest, "16 bytes, not 0"),
+    ({"key": "  "}, BadRequest, "encodes 0 bytes: send 16"),
 ]
 
 #: Offers, the server's choice, and what comes out.
