@@ -124,4 +124,4 @@ class ReceiveBudget:
         """End the connections that have held more than their allowance for ``timeout`` seconds."""
         now = monotonic()
         for share in [share for share in self.shares if share.age(now) >= timeout]:
-            share.end(MessageTooSlow(f"a large message did not arrive within {timeout:g} s"))
+            share.end(MessageTooSlow(f"message above 64 KiB took longer than {timeout:g} s"))

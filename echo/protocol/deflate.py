@@ -44,15 +44,15 @@ _EMPTY: Final = b"\x00"
 
 #: What is wrong with a message that does not end where a block does, by its last four bytes.
 _END_FAULTS: Final = {
-    b"": "compressed message has no bytes; an empty one is the byte 00 (RFC 7692, 7.2.3.6)",
-    _TAIL: "compressed message ends with 00 00 ff ff, which must be removed (RFC 7692, 7.2.1)",
+    b"": "compressed message has no bytes: send an empty one as the byte 00, RFC 7692, 7.2.3.6",
+    _TAIL: "compressed message ends with 00 00 ff ff: remove these octets, RFC 7692, 7.2.1",
 }
 _HALF_A_BLOCK: Final = "not DEFLATE: it ends in the middle of a block"
 
 #: Formats that DEFLATE comes in elsewhere (RFC 1950 and 1952), by their first byte.
 _WRAPPERS: Final = {
-    b"\x78": "zlib's format (78) instead of DEFLATE: leave out its header and its checksum",
-    b"\x1f": "gzip's format (1f) instead of DEFLATE: leave out its header and its trailer",
+    b"\x78": "zlib's format instead of DEFLATE: leave out its header, 78, and its checksum",
+    b"\x1f": "gzip's format instead of DEFLATE: leave out its header, 1f, and its trailer",
 }
 
 #: What zlib says of a reference to what it does not have, or no longer.

@@ -60,7 +60,7 @@ class FrameHeader(NamedTuple):
 def parse_header(data: bytes | bytearray, start: int, end: int) -> FrameHeader | None:
     """Read the frame header in ``data[start:end]``; None when more bytes are needed.
 
-    Raises ProtocolError for a reserved opcode, for a length not encoded in the fewest bytes and
+    Raises ProtocolError for a reserved opcode, for a length not in its shortest form and
     for one with its top bit set, and for a control frame that is fragmented or longer than 125
     bytes (sections 5.2 and 5.5); each as soon as the bytes that show it are there.
     """
@@ -82,9 +82,9 @@ def parse_header(data: bytes | bytearray, start: int, end: int) -> FrameHeader |
             return None
         (length,) = number.unpack_from(data, position)
         if length < smallest:
-            raise ProtocolError(f"length {length} is not encoded in the fewest bytes")
+            raise ProtocolError(f"payload length {length} is not in its shortest form")
         if length > MAX_PAYLOAD_LENGTH:
-            raise ProtocolError("the top bit of a 64-bit length must be 0")
+            raise ProtocolError("payload length has its top bit set")
         position += number.size
     if second & MASK:
         if end - position < 4:
@@ -101,15 +101,14 @@ def parse_header(data: bytes | bytearray, start: int, end: int) -> FrameHeader |
 def _opcode_fault(first: int, second: int) -> ProtocolError:
     """What is wrong with a frame of these first two bytes, whose opcode is reserved."""
     if (first, second) == (_CARRIAGE_RETURN, _LINE_FEED):
-        return ProtocolError(
-            "a line end (0d 0a) instead of a frame: send none behind the handshake"
-        )
-    return ProtocolError(f"opcode {first & OPCODE_BITS:#x} is reserved")
+        return ProtocolError("line end 0d 0a instead of a frame: send none behind the handshake")
+    return ProtocolError(f"reserved opcode {first & OPCODE_BITS:#x}")
 
 
 def _control_fault(first: int, opcode: Opcode) -> ProtocolError:
     """What is wrong with a control frame that is fragmented or too long."""
-    reason = f"a {opcode.name.lower()} frame is whole and has at most {MAX_CONTROL_PAYLOAD} bytes"
+    name = opcode.name.lower()
+    reason = f"{name} frame is fragmented or longer than {MAX_CONTROL_PAYLOAD} bytes"
     if first == _LINE_FEED:
         reason += "; 0a is a line end too: was one sent behind the handshake?"
     return ProtocolError(reason)
@@ -183,14 +182,14 @@ class Close:
         if not payload:
             return cls()
         if len(payload) == 1:
-            raise ProtocolError("a close payload of one byte is no close code")
+            raise ProtocolError("close frame payload is 1 byte long")
         code = int.from_bytes(payload[:2])
         if code not in SENDABLE_CLOSE_CODES:
-            raise ProtocolError(f"close code {code} may not be sent")
+            raise ProtocolError(f"close code {code} must not be sent")
         try:
             return cls(code, payload[2:].decode())
         except UnicodeDecodeError:
-            raise InvalidPayload("the close reason is not UTF-8") from None
+            raise InvalidPayload("close reason is not UTF-8") from None
 
     def serialize(self) -> bytes:
         """The payload. A reason above 123 bytes of UTF-8 is cut between characters.
@@ -200,6 +199,6 @@ class Close:
         if self.code == CloseCode.NO_STATUS_RECEIVED:
             return b""
         if self.code not in SENDABLE_CLOSE_CODES:
-            raise ValueError(f"close code {self.code} may not be sent")
+            raise ValueError(f"close code {self.code} must not be sent")
         reason = self.reason.encode("utf-8", "replace")[:MAX_CLOSE_REASON]
         return self.code.to_bytes(2) + reason.decode("utf-8", "ignore").encode()

@@ -216,11 +216,9 @@ class MessageParser:
         """
         if first & RSV_BITS:
             if self._inflater is None:
-                raise ProtocolError("a reserved bit is set, and no extension is negotiated")
+                raise _unexpected_bits(first, "no extension is negotiated")
             if first & RSV_BITS != RSV1 or first & OPCODE_BITS not in {TEXT, BINARY}:
-                raise ProtocolError(
-                    "RSV1 belongs into the first frame of a message, RSV2 and RSV3 nowhere"
-                )
+                raise _unexpected_bits(first, "only a message's first frame may have RSV1")
         if not second & MASK:
             raise ProtocolError("a client must mask its frames")
 
@@ -239,11 +237,13 @@ class MessageParser:
         partial = self._partial
         if opcode is Opcode.CONTINUATION:
             if partial is None:
-                raise ProtocolError("a continuation frame with nothing to continue")
+                raise ProtocolError("continuation frame without a message to continue")
             if partial.inflater is None:
                 partial.check_size(length)
         elif partial is not None:
-            raise ProtocolError("a new message inside a fragmented one")
+            raise ProtocolError(
+                f"{opcode.name.lower()} frame inside a fragmented message, before its last fragment"
+            )
         elif not compressed:
             check_size(length, self._max_message_size)
 
@@ -282,6 +282,12 @@ class MessageParser:
             if inflater is None or self.more or not self._remaining or end == size:
                 return end
             position = end
+
+
+def _unexpected_bits(first: int, rule: str) -> ProtocolError:
+    """The violation that a frame's first byte has reserved bits against a rule."""
+    bits = ", ".join(f"RSV{n}" for n in (1, 2, 3) if first & (0x80 >> n))
+    return ProtocolError(f"unexpected {bits}: {rule}")
 
 
 def _take_whole_messages(

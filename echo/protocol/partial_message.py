@@ -113,7 +113,7 @@ def _not_utf8(position: int, reason: str) -> InvalidPayload:
 def check_size(size: int, max_size: int) -> None:
     """Raises MessageTooBig when a message of ``size`` bytes is above the limit."""
     if size > max_size:
-        raise MessageTooBig(f"a message may have {max_size} bytes")
+        raise MessageTooBig(f"message is longer than {max_size} bytes")
 
 
 def check_utf8(payload: bytes) -> None:

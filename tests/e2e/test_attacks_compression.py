@@ -66,7 +66,7 @@ def test_a_mebibyte_that_would_become_a_gibibyte(server, pieces):
         # The message up to the limit, with the room that it grows into, and a step.
         assert memory(server, "VmHWM") - before < LIMIT + 8 * MEBIBYTE
     line = attacker.log_line()
-    assert line == f"closed: 1009 (a message may have {LIMIT} bytes), ended by the server"
+    assert line == f"closed: 1009 (message is longer than {LIMIT} bytes), ended by the server"
 
 
 def test_bombs_within_the_limit_let_others_have_their_turns(server):

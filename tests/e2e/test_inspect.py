@@ -185,8 +185,8 @@ def test_the_close_frame_is_reported_before_it_is_answered(inspected, sent, code
     [
         (frame(TEXT, b"x", key=b""), 1002, "mask"),
         (frame(3, b"x"), 1002, "reserved"),
-        (frame(TEXT, b"x", rsv=RSV2), 1002, "reserved bit"),
-        (frame(CONTINUATION, b"x"), 1002, "nothing to continue"),
+        (frame(TEXT, b"x", rsv=RSV2), 1002, "unexpected RSV2"),
+        (frame(CONTINUATION, b"x"), 1002, "without a message to continue"),
         (frame(TEXT, b"\xff"), 1007, "UTF-8"),
         (frame_header(BINARY, 1 << 62), 1009, "16777216"),
         (close_frame(1005), 1002, "1005"),

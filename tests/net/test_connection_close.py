@@ -257,7 +257,7 @@ def test_a_peer_that_does_not_read_is_given_up(pair):
 @pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65_535, 70_000, -1])
 def test_a_code_that_may_not_be_sent_is_refused_and_changes_nothing(serve, code):
     def handler(connection):
-        with pytest.raises(ValueError, match=f"close code {code} may not be sent"):
+        with pytest.raises(ValueError, match=f"close code {code} must not be sent"):
             connection.close(code)
         assert connection.ended is None
         with connection:

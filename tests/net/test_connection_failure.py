@@ -28,7 +28,7 @@ VIOLATIONS = {
     "reserved control opcode": (lambda frame: frame(0xB), 1002),
     "fragmented ping": (lambda frame: frame(PING, fin=False), 1002),
     "long ping": (lambda frame: frame(PING, b"x" * 126), 1002),
-    "nothing to continue": (lambda frame: frame(CONTINUATION, b"x"), 1002),
+    "without a message to continue": (lambda frame: frame(CONTINUATION, b"x"), 1002),
     "message in a message": (lambda frame: frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
     "length not minimal": (lambda _: b"\x82\xfe\x00\x7d", 1002),
     "top bit of the length": (lambda _: b"\x82\xff\x80" + bytes(7), 1002),
@@ -131,7 +131,7 @@ def test_a_small_limit_holds_too(serve, kind, limit):
     peer = serve(max_message_size=limit)
     peer.send(peer.frame(kind, b"x" * limit) + peer.frame(kind, b"x" * (limit + 1)))
     peer.end_output()
-    failure = peer.answer(CLOSE, b"\x03\xf1a message may have %d bytes" % limit)
+    failure = peer.answer(CLOSE, b"\x03\xf1message is longer than %d bytes" % limit)
     assert peer.read_to_end() == peer.answer(kind, b"x" * limit) + failure
 
 

@@ -70,7 +70,7 @@ def test_messages_come_back(service):
 def test_the_servers_limit_is_the_connections(service):
     peer = service(max_message_size=200).open()
     peer.send(peer.frame(BINARY, b"x" * 200) + peer.frame(BINARY, b"x" * 201))
-    failure = peer.answer(CLOSE, b"\x03\xf1a message may have 200 bytes")
+    failure = peer.answer(CLOSE, b"\x03\xf1message is longer than 200 bytes")
     assert peer.read_to_end() == peer.answer(BINARY, b"x" * 200) + failure
 
 

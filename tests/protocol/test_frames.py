@@ -69,7 +69,7 @@ BAD_HEADERS = [
     *(
         pytest.param(
             bytes([fin | opcode, mask]),
-            f"opcode {opcode:#x} is reserved",
+            f"reserved opcode {opcode:#x}",
             id=f"opcode-{fin | opcode:x}-{mask}",
         )
         for opcode in (0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF)
@@ -77,7 +77,7 @@ BAD_HEADERS = [
         for mask in (0x00, 0x80)
     ),
     *(
-        pytest.param(bytes([opcode, 0x80]), f"a {name} frame is whole", id=f"fragmented-{name}")
+        pytest.param(bytes([opcode, 0x80]), f"{name} frame is fragmented", id=f"fragmented-{name}")
         for opcode, name in ((0x8, "close"), (0x9, "ping"), (0xA, "pong"))
     ),
     pytest.param(b"\r\n", "a line end .* instead of a frame", id="CRLF"),
@@ -89,14 +89,14 @@ BAD_HEADERS = [
     ),
     *(
         pytest.param(
-            bytes([0x82, mask | 126]) + length.to_bytes(2), "fewest", id=f"16-bit-{length}-{mask}"
+            bytes([0x82, mask | 126]) + length.to_bytes(2), "shortest", id=f"16-bit-{length}-{mask}"
         )
         for length in (0, 1, 125)
         for mask in (0x00, 0x80)
     ),
     *(
         pytest.param(
-            bytes([0x82, mask | 127]) + length.to_bytes(8), "fewest", id=f"64-bit-{length}-{mask}"
+            bytes([0x82, mask | 127]) + length.to_bytes(8), "shortest", id=f"64-bit-{length}-{mask}"
         )
         for length in (0, 1, 125, 126, 127, 65535)
         for mask in (0x00, 0x80)

@@ -69,7 +69,7 @@ def test_codes_that_may_be_received_are_those_that_may_be_sent():
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535])
 def test_code_that_may_not_be_received_is_named(code):
-    with pytest.raises(ProtocolError, match=f"close code {code} may not be sent"):
+    with pytest.raises(ProtocolError, match=f"close code {code} must not be sent"):
         Close.parse(code.to_bytes(2) + b"whatever")
 
 

@@ -163,8 +163,8 @@ def test_what_ends_in_the_middle_of_a_block(payload, sizes, agreed):
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (HELLO + NOTHING[1:], "ends with 00 00 ff ff, which must be removed"),
-        (b"", "no bytes; an empty one is the byte 00"),
+        (HELLO + NOTHING[1:], "ends with 00 00 ff ff: remove these octets"),
+        (b"", "no bytes: send an empty one as the byte 00"),
         (b"\x78\x9c" + HELLO + bytes(4), "zlib's format"),
         (b"\x1f\x8b\x08" + bytes(7) + HELLO, "gzip's format"),
     ],

@@ -62,7 +62,7 @@ def test_the_limit_counts_inflated_bytes(length, sizes, agreed):
     stream = compressed(BINARY, deflate(message), sizes)
     assert outcomes(stream, length, agreed) == [Outcome([(BINARY, message)], None, idle=True)]
     if length > 1:
-        expected = MessageTooBig, f"a message may have {length - 1} bytes"
+        expected = MessageTooBig, f"message is longer than {length - 1} bytes"
         assert failure(stream, length - 1, agreed) == expected
 
 
