@@ -6,21 +6,22 @@ BIN := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 APT := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: run test raises fuzz lint format bench bench-quick soak clean
+.PHONY: run test coverage programs fuzz lint format bench bench-quick soak clean
 
 run: $(VENV)/run ## Start the server on port 8000.
 	$(BIN)/python server.py
 
-test: $(VENV)/test lint ## Every test, with branch coverage.
+test: programs lint ## Every test.
+	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+coverage: programs ## Every test, with branch coverage; fails if a place that raises has no test.
+	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term --cov-context=test
+	$(BIN)/python tests/check_raises.py
+
+programs: $(VENV)/test ## Install what the tests need from Debian, where it is missing.
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || ($(APT) update && ($(APT) install -y chromium-headless-shell || $(APT) install -y chromium))
 	@command -v redis-server >/dev/null || ($(APT) update && $(APT) install -y redis-server)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ($(APT) update && $(APT) install -y nginx-light)
-	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term
-	$(BIN)/python tests/check_raises.py
-
-raises: $(VENV)/test ## List every place that raises, refuses or closes, with tests that do it.
-	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report= --cov-context=test
-	$(BIN)/python tests/check_raises.py --list
 
 fuzz: $(VENV)/test ## The random tests for about ten minutes: more streams, more resets.
 	ECHO_TEST_EXAMPLES=3000 ECHO_TEST_RESETS=20000 $(BIN)/python -m pytest -n 2 --dist worksteal \

@@ -21,4 +21,7 @@ def _keep_main_greenlet(*_: object) -> None:
     _main_greenlets.extend((main, main))
 
 
-threading.setprofile(_keep_main_greenlet)
+def pytest_configure(config):
+    """Prepare the threads of a run that measures coverage."""
+    if config.getoption("cov_source", None):
+        threading.setprofile(_keep_main_greenlet)

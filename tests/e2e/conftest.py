@@ -1,27 +1,12 @@
 """Real servers for the end-to-end tests."""
 
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.e2e.authority import Authority
 from tests.e2e.browser import browser, complaints, module_page, page  # noqa: F401
 from tests.e2e.server_process import ServerProcess
-
-
-@contextmanager
-def untraced():
-    """What is started meanwhile is not traced for coverage, which would multiply its work."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
-        yield
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    """The servers of a test that is marked no_cover are not traced either."""
-    with untraced() if item.get_closest_marker("no_cover") else nullcontext():
-        return (yield)
 
 
 @contextmanager
@@ -62,9 +47,7 @@ def module_servers():
 def shared_server():
     """The server behind ``echo_server``."""
     with server_factory() as start:
-        with untraced():
-            server = start()
-        yield server
+        yield start()
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from tests.e2e.raw_client import Frame, RawClient, open_websocket
 from tests.e2e.server_process import memory
 from tests.wire import BINARY, CONTINUATION, PING, PONG, RSV1, TEXT, frame
 
-pytestmark = pytest.mark.no_cover
-
 MEBIBYTE = 1 << 20
 LIMIT = 16 * MEBIBYTE
 

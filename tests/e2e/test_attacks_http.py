@@ -22,8 +22,6 @@ from tests.e2e.raw_client import (
 from tests.e2e.server_process import DEADLINE
 from tests.wire import TEXT, frame
 
-pytestmark = pytest.mark.no_cover
-
 HOST = ("Host", "example.com")
 
 

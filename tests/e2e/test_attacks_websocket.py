@@ -23,8 +23,6 @@ from tests.wire import (
     frame_header,
 )
 
-pytestmark = pytest.mark.no_cover
-
 MEBIBYTE = 1 << 20
 
 

@@ -12,8 +12,6 @@ from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
 from tests.e2e.server_process import DEADLINE, ROOT
 from tests.wire import BINARY, CLOSE, PING, PONG, RSV3, TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 JUMPING = {"PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "jumping_clock")}
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")

@@ -22,8 +22,6 @@ from tests.wire import (
     frame,
 )
 
-pytestmark = pytest.mark.no_cover
-
 MAY_BE_SENT = [*range(1000, 1004), *range(1007, 1015), 3000, 3999, 4000, 4999]
 
 #: More than the kernel keeps for a connection, so the server has to read it.

@@ -17,8 +17,6 @@ from tests.e2e.server_process import (
     run_command,
 )
 
-pytestmark = pytest.mark.no_cover
-
 #: Options with their environment name, and how the help tells their default and their unit.
 OPTIONS = {
     "--host": ("ECHO_HOST", r"default: \(?127\.0\.0\.1\b", "[Aa]ddress"),

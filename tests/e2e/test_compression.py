@@ -12,8 +12,6 @@ from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_reque
 from tests.e2e.server_process import DEADLINE
 from tests.wire import BINARY, CONTINUATION, PING, PONG, RSV1, TEXT, frame
 
-pytestmark = pytest.mark.no_cover
-
 TAIL = b"\x00\x00\xff\xff"
 OFFER = "permessage-deflate"
 

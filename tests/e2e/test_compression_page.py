@@ -5,8 +5,6 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import open_page, send
 
-pytestmark = pytest.mark.no_cover
-
 #: What the browser says was agreed on, for each value of --compression.
 SHOWN = {
     "off": None,

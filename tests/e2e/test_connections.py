@@ -9,8 +9,6 @@ import pytest
 from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request, wait_for_logs
 from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 
 def test_two_connections_interleaved(echo_server):
     with open_websocket(echo_server) as one, open_websocket(echo_server) as other:

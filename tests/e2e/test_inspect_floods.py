@@ -52,7 +52,6 @@ def test_each_of_some_hundred_tiny_messages_and_pings_is_reported_in_full(inspec
         assert inspected.read_frame().opcode == PONG
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", TINY)
 def test_a_flood_of_tiny_frames_gets_back_less_than_twenty_times_its_bytes(inspected, kind):
     unit, fragments, controls = TINY[kind]

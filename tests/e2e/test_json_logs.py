@@ -11,8 +11,6 @@ from tests.e2e.raw_client import RawClient, http_request, open_websocket, upgrad
 from tests.pipes import DEADLINE, Pipe
 from tests.wire import BINARY, TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 JSON = ("--log-format", "json")
 
 

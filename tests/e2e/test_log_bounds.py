@@ -107,7 +107,6 @@ def test_parenthesis_in_a_close_reason_does_not_end_it(text_server):
     assert f" closed: {shown}, after " in line
 
 
-@pytest.mark.no_cover
 def test_log_that_nobody_reads_takes_little_memory(start_server):
     """Of a refusal of 31 kB the queue keeps about 1 kB."""
     server = start_server()

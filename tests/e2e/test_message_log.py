@@ -7,8 +7,6 @@ import pytest
 from tests.e2e.raw_client import Frame, open_websocket
 from tests.wire import BINARY, TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 
 def log_lines(server, *messages):
     """What the log says of messages, each an opcode and a payload, less the address."""

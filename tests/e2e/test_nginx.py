@@ -12,8 +12,6 @@ from tests.e2e.programs import Nginx
 from tests.e2e.raw_client import RawClient, http_request, upgrade_request
 from tests.e2e.server_process import DEADLINE, ROOT
 
-pytestmark = pytest.mark.no_cover
-
 #: Clients at one time.
 MANY = 500
 

@@ -17,8 +17,6 @@ from tests.e2e.browser import (
     use_instead_of_server,
 )
 
-pytestmark = pytest.mark.no_cover
-
 LATER = 3_600_000  # on the page's clock that starts at 0: surely after the page has loaded
 ROUND_TRIP = re.compile(r"^\d[\d,.]* ms$")
 

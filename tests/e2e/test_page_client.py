@@ -6,8 +6,6 @@ import pytest
 
 from tests.e2e.browser import open_without_application, run
 
-pytestmark = pytest.mark.no_cover
-
 #: A Client in ``window.client``; what it tells is in ``window.told``.
 MAKE = """({ Client, makeId }, address) => {
     window.told = [];

@@ -3,7 +3,6 @@
 import re
 import signal
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.browser import (
@@ -16,8 +15,6 @@ from tests.e2e.browser import (
     send,
     use_instead_of_server,
 )
-
-pytestmark = pytest.mark.no_cover
 
 CLOSED = f"{EVENT}[data-kind=closed]"
 ROUND_TRIP = re.compile(r"^\d[\d,.]* ms$")

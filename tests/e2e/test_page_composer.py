@@ -16,8 +16,6 @@ from tests.e2e.browser import (
     tab_to,
 )
 
-pytestmark = pytest.mark.no_cover
-
 ROOT = "#composer-root"
 
 HOSTILE_NAME = "<img src=x onerror=alert(1)>\u202egnp.exe"

@@ -8,8 +8,6 @@ from tests.e2e.browser import run
 from tests.e2e.raw_client import RawClient
 from tests.wire import BINARY, CLOSE, TEXT, frame, frame_header
 
-pytestmark = pytest.mark.no_cover
-
 FRAMES = "wire/frames.js"
 
 #: [name, bits, value], where the value may be a BigInt.

@@ -8,8 +8,6 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import EVENT, RECEIVED, expect_no_violation, open_page, run, send
 
-pytestmark = pytest.mark.no_cover
-
 #: The paths of a table's texts and what is there: a string, or a function and how many arguments.
 SHAPES = """({ TEXTS }) => {
     const shape = (value, path) => {

@@ -7,8 +7,6 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import RECEIVED, expect_no_violation, open_page
 
-pytestmark = pytest.mark.no_cover
-
 ROOT = "#load-root"
 OUTCOME = f"{ROOT} .outcome"
 

@@ -18,8 +18,6 @@ from tests.e2e.browser import (
     use_instead_of_server,
 )
 
-pytestmark = pytest.mark.no_cover
-
 ROWS = "#log > li"
 
 #: How far the list's end is below what is in view.

@@ -4,8 +4,6 @@ import pytest
 
 from tests.e2e.browser import MAIN, MODULES, MODULES_PATH, open_page
 
-pytestmark = pytest.mark.no_cover
-
 PATHS = sorted(path.relative_to(MODULES).as_posix() for path in MODULES.rglob("*.js"))
 
 #: What a module exports, and whether it left the page and its globals as they were.

@@ -4,8 +4,6 @@ import pytest
 
 from tests.e2e.browser import run
 
-pytestmark = pytest.mark.no_cover
-
 PAYLOADS = "composer/payloads.js i18n/texts.js"
 
 #: What a function of the module returns, or where and in which words it refuses.

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.browser import (
@@ -13,8 +12,6 @@ from tests.e2e.browser import (
     run,
     send,
 )
-
-pytestmark = pytest.mark.no_cover
 
 ROOT = "#round-trips-root"
 NONE = "\u2013"

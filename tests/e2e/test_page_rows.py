@@ -4,8 +4,6 @@ import pytest
 
 from tests.e2e.browser import run
 
-pytestmark = pytest.mark.no_cover
-
 MODULES = "log/messages_view.js i18n/texts.js"
 
 #: An entry's row in English: its text, and what its style hangs on.

@@ -4,8 +4,6 @@ import pytest
 
 from tests.e2e.browser import run
 
-pytestmark = pytest.mark.no_cover
-
 READ = "({ readState }, fragment) => readState(fragment)"
 
 WRITE = "({ DEFAULTS, writeState }, state) => writeState({ ...DEFAULTS, ...state })"

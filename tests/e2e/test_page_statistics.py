@@ -4,8 +4,6 @@ import pytest
 
 from tests.e2e.browser import run
 
-pytestmark = pytest.mark.no_cover
-
 STATISTICS = "load/statistics.js"
 
 

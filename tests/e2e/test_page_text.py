@@ -4,8 +4,6 @@ import pytest
 
 from tests.e2e.browser import run
 
-pytestmark = pytest.mark.no_cover
-
 SAFE_TEXT = "ui/safe_text.js i18n/texts.js"
 
 #: The text and the spelled-out characters of what a function makes, and the classes in it.

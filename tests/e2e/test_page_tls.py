@@ -2,11 +2,7 @@
 
 from contextlib import closing
 
-import pytest
-
 from tests.e2e.browser import open_page, sockets_of
-
-pytestmark = pytest.mark.no_cover
 
 
 def test_the_page_that_came_by_https_connects_by_wss(browser, start_tls):

@@ -7,8 +7,6 @@ from playwright.sync_api import expect
 
 from tests.e2e.browser import RECEIVED, expect_rows_in_place, open_without_application, run
 
-pytestmark = pytest.mark.no_cover
-
 ROWS = "#log > li"
 
 #: A log of at most ``limit`` entries in ``window.log`` and its list on the page.

@@ -35,8 +35,6 @@ from tests.wire import (
     mask,
 )
 
-pytestmark = pytest.mark.no_cover
-
 INSPECTOR = "#view=wire&target=inspect"
 FRAME = "#log > [data-kind=frame]"
 

@@ -7,8 +7,6 @@ import pytest
 
 from tests.e2e.server_process import reserve_port, run_command
 
-pytestmark = pytest.mark.no_cover
-
 
 def refusal(*arguments, environment=None, wrapper=()):
     """The exit code and the one line that says why the command did not serve."""

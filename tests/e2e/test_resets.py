@@ -15,8 +15,6 @@ from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_reque
 from tests.e2e.server_process import ROOT, memory
 from tests.wire import BINARY, CONTINUATION, PING, TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 #: Lets the server say how many greenlets it has.
 COUNTING = {"PYTHONPATH": str(ROOT / "tests" / "e2e" / "inside" / "greenlet_count")}
 

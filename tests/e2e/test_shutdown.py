@@ -12,8 +12,6 @@ from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_reque
 from tests.e2e.server_process import DEADLINE
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 signals = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")

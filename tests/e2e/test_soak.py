@@ -9,8 +9,6 @@ import pytest
 
 from tests.e2e.server_process import ROOT, clean_environment
 
-pytestmark = pytest.mark.no_cover
-
 
 def test_a_short_soak_finds_nothing(tmp_path):
     report = tmp_path / "SOAK.md"

@@ -9,8 +9,6 @@ import pytest
 from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
 from tests.wire import TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 DROPPED = re.compile(r"\((\d+) log lines dropped")
 
 

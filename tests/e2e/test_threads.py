@@ -11,8 +11,6 @@ from websockets.sync.client import connect
 
 from tests.wire import BINARY, CLOSE, TEXT
 
-pytestmark = pytest.mark.no_cover
-
 THREADS = 200
 
 #: Seconds for any one call: only a hang takes so long, with hundreds of threads on one processor.

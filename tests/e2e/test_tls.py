@@ -23,8 +23,6 @@ from tests.e2e.raw_client import (
 from tests.e2e.server_process import DEADLINE
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 GOING_AWAY = Frame(CLOSE, b"\x03\xe9going away")
 
 #: How the service runs.

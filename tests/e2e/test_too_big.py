@@ -7,8 +7,6 @@ import pytest
 from tests.e2e.raw_client import Frame, open_websocket
 from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, frame, frame_header
 
-pytestmark = pytest.mark.no_cover
-
 
 @pytest.fixture(scope="module")
 def limited_server(module_servers):

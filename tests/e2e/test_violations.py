@@ -25,8 +25,6 @@ from tests.wire import (
     mask,
 )
 
-pytestmark = pytest.mark.no_cover
-
 one_of_each_rule = pytest.mark.parametrize(
     ("data", "code"), [pytest.param(data, code, id=name) for name, data, code in ONE_OF_EACH_RULE]
 )

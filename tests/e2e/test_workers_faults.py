@@ -12,8 +12,6 @@ from tests.e2e.raw_client import Frame, open_websocket
 from tests.e2e.server_process import DEADLINE, ROOT, child_ids, run_command
 from tests.wire import TEXT, close_frame, frame
 
-pytestmark = pytest.mark.no_cover
-
 NOT_STARTED = r"^gunicorn: a worker could not start: (.+); trying again in ([\d.]+) s$"
 
 

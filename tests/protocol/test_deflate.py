@@ -283,7 +283,7 @@ def test_an_end_that_was_not_removed_is_named(parameters, message, mode, step):
         inflater = Inflater(parameters)
         if parameters is KEEPING:
             assert inflate(inflater, deflate(b"before")) == b"before"
-        with pytest.raises(InvalidPayload, match=r"ends with 00 00 ff ff, .*\(RFC 7692, 7\.2\.1\)"):
+        with pytest.raises(InvalidPayload, match=r"ends with 00 00 ff ff: .*RFC 7692, 7\.2\.1"):
             inflate(inflater, payload, step=step)
 
 
@@ -309,7 +309,7 @@ def test_a_compressed_message_without_bytes_is_named(parameters, before):
     for message in before:
         assert inflate(inflater, deflate(message, deflater=deflater)) == message
     inflater.inflate(b"", PLENTY)
-    with pytest.raises(InvalidPayload, match=r"no bytes; an empty one is the byte 00"):
+    with pytest.raises(InvalidPayload, match=r"no bytes: send an empty one as the byte 00"):
         inflater.finish()
 
 

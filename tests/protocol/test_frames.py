@@ -80,7 +80,7 @@ BAD_HEADERS = [
         pytest.param(bytes([opcode, 0x80]), f"{name} frame is fragmented", id=f"fragmented-{name}")
         for opcode, name in ((0x8, "close"), (0x9, "ping"), (0xA, "pong"))
     ),
-    pytest.param(b"\r\n", "a line end .* instead of a frame", id="CRLF"),
+    pytest.param(b"\r\n", "line end .* instead of a frame", id="CRLF"),
     pytest.param(b"\n\x81", "0a is a line end too", id="LF"),
     *(
         pytest.param(bytes([0x80 | opcode, length]), "125", id=f"long-control-{opcode:x}-{length}")

@@ -59,7 +59,7 @@ def test_close_without_code_is_1005_without_reason():
 
 @pytest.mark.parametrize("payload", [b"\x00", b"\x03", b"\xff"])
 def test_close_payload_of_one_byte_is_an_error(payload):
-    with pytest.raises(ProtocolError, match="one byte"):
+    with pytest.raises(ProtocolError, match="1 byte long"):
         Close.parse(payload)
 
 

@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets import frames as reference
@@ -12,8 +11,6 @@ from echo.protocol.frames import Close, Frame, apply_mask, parse_header, seriali
 from echo.protocol.rfc6455 import SENDABLE_CLOSE_CODES, Opcode
 from tests.protocol.streams import MODEST
 from tests.wire import MASKING_KEY, mask
-
-pytestmark = pytest.mark.no_cover
 
 CONTROL = (Opcode.CLOSE, Opcode.PING, Opcode.PONG)
 

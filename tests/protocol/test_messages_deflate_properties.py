@@ -1,6 +1,5 @@
 """Properties of compressed messages; the websockets package is the strict client."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate as Strict
@@ -11,8 +10,6 @@ from echo.protocol.deflate import DeflateParameters
 from echo.protocol.rfc6455 import Opcode
 from tests.protocol.streams import MODEST, Outcome, byte_by_byte, outcome
 from tests.wire import RSV1, frame
-
-pytestmark = pytest.mark.no_cover
 
 CONTINUATION, TEXT, BINARY, PING = Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY, Opcode.PING
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.protocol import OPEN, SERVER, Protocol
@@ -21,8 +20,6 @@ from tests.protocol.streams import (
     outcome,
 )
 from tests.wire import frame
-
-pytestmark = pytest.mark.no_cover
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 

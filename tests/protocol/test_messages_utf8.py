@@ -8,8 +8,6 @@ from echo.protocol.rfc6455 import Opcode
 from tests.protocol.streams import Outcome, feed, new_parser, outcome, outcomes, sample
 from tests.wire import frame
 
-pytestmark = pytest.mark.no_cover
-
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 
 #: Sequences, each with the place of the first byte that cannot be there.

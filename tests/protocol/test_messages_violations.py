@@ -9,8 +9,6 @@ from tests.protocol.streams import LENGTHS, LIMIT, byte_by_byte, feed, new_parse
 from tests.violations import ANYWHERE, BETWEEN_MESSAGES, INSIDE_A_MESSAGE, ONE_OF_EACH_RULE
 from tests.wire import MASKING_KEY, frame
 
-pytestmark = pytest.mark.no_cover
-
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
 
 BEFORE = frame(TEXT, b"one") + frame(PING, b"two") + frame(BINARY, sample(BINARY, 130))
