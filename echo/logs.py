@@ -116,11 +116,11 @@ class LogOutput:
 class MessageLog:
     """What arrives at the WebSockets: a line for each message."""
 
-    _put: Callable[[_Line, int], None] | None = None
-    _make_line: Callable[..., str]
+    __slots__ = ("_make_line", "_put")
 
     def __init__(self, output: LogOutput | None) -> None:
         """``output``: None to log no messages."""
+        self._put: Callable[[_Line, int], None] | None = None
         if output is not None:
             self._put, self._make_line = output.writer.put, output.form.message
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from hashlib import sha1
 from typing import Any, Final
 
-from echo.inspector.credentials import Redactor
 from echo.inspector.frames import OPCODE_NAMES, Moment, ObservedFrame, ObservedMessage
+from echo.protocol.credentials import Redactor
 from echo.protocol.errors import ProtocolViolation
 from echo.protocol.extensions import parse_extensions
 from echo.protocol.frames import Close

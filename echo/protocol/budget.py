@@ -5,14 +5,23 @@ when the budget is used up the connection that has held the most for the longest
 who stalls many large messages ends his own connections and not those of others.
 """
 
-from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from echo.protocol.errors import MessageTooSlow, ProtocolViolation, TryAgainLater
 
 #: Bytes that every connection may hold without taking any of the budget.
 ALLOWANCE: Final = 64 * 1024
+
+
+class Owner(Protocol):
+    """Whose share it is."""
+
+    def evict(self, violation: ProtocolViolation) -> None:
+        """End, and drop what is held, or see to that soon.
+
+        Called when another connection needs the memory, or when this one has taken too long.
+        """
 
 
 class BudgetShare:
@@ -22,14 +31,11 @@ class BudgetShare:
         size: bytes held.
     """
 
-    __slots__ = ("_budget", "_evict", "_since", "size")
+    __slots__ = ("_budget", "_owner", "_since", "size")
 
-    def __init__(self, budget: "ReceiveBudget", evict: Callable[[ProtocolViolation], None]) -> None:
-        """``evict`` is called to end the connection when another one needs the memory, or when it
-        has taken too long: it must drop what the connection holds, or see to that soon.
-        """
+    def __init__(self, budget: "ReceiveBudget", owner: Owner) -> None:
         self._budget = budget
-        self._evict = evict
+        self._owner: Owner | None = owner
         self._since = 0.0
         self.size = 0
 
@@ -69,11 +75,12 @@ class BudgetShare:
     def end(self, violation: ProtocolViolation) -> None:
         """Give back everything and end the connection."""
         self.give_back(self.size)
-        self._evict(violation)
+        if self._owner is not None:
+            self._owner.evict(violation)
 
     def retire(self) -> None:
-        """Forget how to end the connection, which is over: the two refer to each other."""
-        self._evict = _end_nothing
+        """Forget the owner, which is over: the two refer to each other."""
+        self._owner = None
 
     def weight(self, now: float) -> float:
         """How much it has held for how long, in byte-seconds."""
@@ -82,10 +89,6 @@ class BudgetShare:
     def age(self, now: float) -> float:
         """For how many seconds it has held more than the allowance."""
         return now - self._since
-
-
-def _end_nothing(_: ProtocolViolation) -> None:
-    """The connection is over already."""
 
 
 class ReceiveBudget:

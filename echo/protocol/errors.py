@@ -62,13 +62,20 @@ class WebSocketError(Exception):
 class HandshakeError(WebSocketError):
     """The opening handshake is refused (RFC 6455, section 4.2.2).
 
-    The first argument is the reason, a sentence for a person; it is the body of the response.
+    The first argument is the reason, a sentence for a person; it begins the body of the response.
+
+    Attributes:
+        cures: lines behind it that say what to change, each for another proxy.
     """
 
     #: HTTP status of the response.
     status: ClassVar[int]
     #: Header fields that the response carries besides the usual ones.
     headers: ClassVar[Sequence[tuple[str, str]]] = ()
+
+    def __init__(self, reason: str, cures: Sequence[str] = ()) -> None:
+        super().__init__(reason)
+        self.cures = cures
 
 
 class BadRequest(HandshakeError):

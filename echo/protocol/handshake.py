@@ -11,6 +11,7 @@ from typing import Final
 from echo.protocol.deflate import DeflateParameters, DeflatePolicy
 from echo.protocol.errors import (
     BadRequest,
+    HandshakeError,
     HTTPVersionNotSupported,
     MethodNotAllowed,
     UpgradeRequired,
@@ -18,6 +19,7 @@ from echo.protocol.errors import (
 from echo.protocol.excerpts import quoted
 from echo.protocol.extensions import parse_extensions
 from echo.protocol.http_head import RequestHead
+from echo.protocol.lost_fields import CURES, blame, is_handshake
 from echo.protocol.origins import Origin, check_origin
 from echo.protocol.rfc6455 import GUID, KEY_BYTES, VERSION
 from echo.protocol.rfc9110 import OWS, TOKEN
@@ -76,23 +78,12 @@ def negotiate(
     a scheme of None is not known. Raises HandshakeError, in the subclass that carries the HTTP
     status of the refusal.
     """
-    # 4.2.1, 1. An HTTP/1.1 or higher GET request
-    if head.method != "GET":
-        raise MethodNotAllowed("The opening handshake of a WebSocket is a GET request.")
-    if "websocket" not in head.elements("upgrade"):
-        raise UpgradeRequired("This is a WebSocket: the request lacks 'Upgrade: websocket'.")
-    if "upgrade" not in head.elements("connection"):
-        raise UpgradeRequired("The request's Connection header field lacks the token 'Upgrade'.")
-    if head.version != "1.1":
-        raise HTTPVersionNotSupported("The opening handshake of a WebSocket needs HTTP/1.1.")
-    # 4.2.1, 6. A Sec-WebSocket-Version with the value 13
-    version = head.field("sec-websocket-version")
-    if version is None:
-        raise UpgradeRequired("The request lacks a Sec-WebSocket-Version; use 13.")
-    if version.strip(OWS) != VERSION:
-        raise UpgradeRequired(f"Sec-WebSocket-Version is {quoted(version)}; use 13.")
+    _check_upgrade(head)
     # 4.2.1, 5. A Sec-WebSocket-Key of 16 bytes
-    key = _checked_key(head.field("sec-websocket-key"))
+    key = head.field("sec-websocket-key")
+    if key is None:
+        raise _lacking(BadRequest, head, "a Sec-WebSocket-Key, 16 random bytes in base64")
+    key = _checked_key(key.strip(OWS))
     # 4.2.1, 7. Optionally, an Origin
     if policy.origins is not None:
         check_origin(head, policy.origins, host, scheme)
@@ -109,16 +100,43 @@ def negotiate(
     return HandshakeResponse(accept_value(key), subprotocol, deflate)
 
 
+def _check_upgrade(head: RequestHead) -> None:
+    """Whether a request asks for a WebSocket of our version at all. Raises HandshakeError."""
+    # 4.2.1, 1. An HTTP/1.1 or higher GET request
+    if head.method != "GET":
+        raise MethodNotAllowed("The opening handshake of a WebSocket is a GET request.")
+    if "websocket" not in head.elements("upgrade"):
+        raise _lacking(UpgradeRequired, head, "'Upgrade: websocket'")
+    if "upgrade" not in head.elements("connection"):
+        raise _lacking(UpgradeRequired, head, "'Connection: Upgrade'")
+    if head.version != "1.1":
+        raise HTTPVersionNotSupported(
+            "The opening handshake of a WebSocket needs HTTP/1.1, and this is HTTP/1.0, which some "
+            "proxies speak to the servers behind them.",
+            CURES,
+        )
+    # 4.2.1, 6. A Sec-WebSocket-Version with the value 13
+    version = head.field("sec-websocket-version")
+    if version is None:
+        raise _lacking(UpgradeRequired, head, "'Sec-WebSocket-Version: 13'")
+    if version.strip(OWS) != VERSION:
+        raise UpgradeRequired(f"Sec-WebSocket-Version is {quoted(version)}; use 13.")
+
+
 def is_token(text: str) -> bool:
     """Whether a text is a token (RFC 9110, section 5.6.2), as a subprotocol's name must be."""
     return _TOKEN.fullmatch(text) is not None
 
 
-def _checked_key(key: str | None) -> str:
+def _lacking(error: type[HandshakeError], head: RequestHead, field: str) -> HandshakeError:
+    """The refusal of a request that lacks a field of the handshake."""
+    if not is_handshake(head):
+        return error(f"This is a WebSocket: the request lacks {field}.")
+    return error(f"The request lacks {field}. {blame(head)}", CURES)
+
+
+def _checked_key(key: str) -> str:
     """The Sec-WebSocket-Key, once it has been found to be one. Raises BadRequest."""
-    if key is None:
-        raise BadRequest("The request lacks a Sec-WebSocket-Key.")
-    key = key.strip(OWS)
     if "," in key:
         raise BadRequest(f"Sec-WebSocket-Key must appear once, with one value, not {quoted(key)}.")
     try:

@@ -26,8 +26,8 @@ from echo.protocol.messages import BINARY, TEXT, Event, MessageParser
 from echo.protocol.rfc6455 import LENGTH_16, MAX_CONTROL_PAYLOAD, RSV1, Opcode
 
 #: Headers of unmasked messages in one short frame, by payload length: most messages are short.
-_SHORT_TEXT: Final = [serialize_header(TEXT, length) for length in range(LENGTH_16)]
-_SHORT_BINARY: Final = [serialize_header(BINARY, length) for length in range(LENGTH_16)]
+SHORT_TEXT: Final = [serialize_header(TEXT, length) for length in range(LENGTH_16)]
+SHORT_BINARY: Final = [serialize_header(BINARY, length) for length in range(LENGTH_16)]
 
 
 class State(Enum):
@@ -39,6 +39,9 @@ class State(Enum):
     #: Nothing more is read. What is still queued, such as a close frame, can be sent.
     CLOSED = auto()
 
+
+#: The events of a receive that brought none.
+_NONE: Final[Iterator[Event]] = iter(())
 
 #: Looked up for every receive, which members of an enumeration are slow at.
 _OPEN: Final = State.OPEN
@@ -88,7 +91,7 @@ class Session:
         self.deflater = None if deflate is None else deflate.deflater
         self.messages_out = 0
         self.last_round_trip: float | None = None
-        self.events: Iterator[Event] = iter(())
+        self.events = _NONE
         self.queue: list[bytes] = []
         self.queued = 0
         # The payload of the last unanswered ping, and when it was queued.
@@ -104,7 +107,7 @@ class Session:
         """
         events = self.parser.feed(data, size)
         if self.state is _OPEN:
-            self.events = iter(events)
+            self.events = iter(events) if events else _NONE
         else:
             self._look_for_close(events)
 
@@ -141,7 +144,7 @@ class Session:
             raise self.ended
         size = len(message)
         if size < LENGTH_16:
-            header = (_SHORT_TEXT if kind is TEXT else _SHORT_BINARY)[size]
+            header = (SHORT_TEXT if kind is TEXT else SHORT_BINARY)[size]
         else:
             header = serialize_header(kind, size)
         queue = self.queue
@@ -224,7 +227,7 @@ class Session:
     def stop(self) -> None:
         """Read nothing more, and discard the events not taken and the unfinished message."""
         self.state = State.CLOSED
-        self.events = iter(())
+        self.events = _NONE
         self.parser.discard()
 
     def _end(self, ended: ConnectionClosed, close: Close) -> None:

@@ -11,7 +11,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def new_parser():
-    return ObservedParser(1 << 20, BudgetShare(ReceiveBudget(1 << 20), print))
+    return ObservedParser(1 << 20, BudgetShare(ReceiveBudget(1 << 20), None))
 
 
 def drain(parser, data):

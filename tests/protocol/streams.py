@@ -113,6 +113,15 @@ def every_way(stream: bytes) -> Iterator[list[bytes]]:
         yield [stream[:cut], stream[cut:]]
 
 
+class Owner:
+    """Whose share of a budget a parser's is: fails the parser."""
+
+    parser: MessageParser
+
+    def evict(self, violation: ProtocolViolation) -> None:
+        self.parser.fail(violation)
+
+
 def new_parser(
     limit: int = LIMIT,
     agreed: DeflateParameters | None = None,
@@ -125,13 +134,9 @@ def new_parser(
     if budget is None:
         budget = ReceiveBudget(100 * limit + 100)
     inflater = None if agreed is None else Inflater(agreed)
-
-    def end(violation: ProtocolViolation) -> None:
-        parser.fail(violation)
-
-    share = BudgetShare(budget, end)
-    parser = MessageParser(limit, share, inflater)
-    return parser
+    owner = Owner()
+    owner.parser = MessageParser(limit, BudgetShare(budget, owner), inflater)
+    return owner.parser
 
 
 def feed(parser: MessageParser, pieces: Iterable[bytes]) -> list[Event]:

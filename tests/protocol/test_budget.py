@@ -170,7 +170,7 @@ def test_a_large_message_that_takes_too_long_ends_with_1008(clock):
 
 def test_output_is_counted_as_far_as_it_exceeds_what_is_held_anyway():
     budget = ReceiveBudget(1000)
-    share = BudgetShare(budget, lambda _: None)
+    share = BudgetShare(budget, None)
     share.take(ALLOWANCE + 100)
     assert share.cover(ALLOWANCE + 100) == 0
     more = share.cover(ALLOWANCE + 150)

@@ -85,7 +85,7 @@ REFUSED = [
         ({"http_version": version}, HTTPVersionNotSupported, "HTTP/1.1")
         for version in ("HTTP/1.0", "HTTP/0.9", "HTTP/1", "HTTP/1.10", "")
     ),
-    ({"version": None}, UpgradeRequired, "lacks a Sec-WebSocket-Version"),
+    ({"version": None}, UpgradeRequired, "lacks 'Sec-WebSocket-Version: 13'"),
     *(
         ({"version": version}, UpgradeRequired, "use 13")
         for version in (

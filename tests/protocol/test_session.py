@@ -16,7 +16,7 @@ from echo.protocol.frames import Close, Frame
 from echo.protocol.messages import MessageParser
 from echo.protocol.rfc6455 import CloseCode, Opcode
 from echo.protocol.session import Session, State
-from tests.protocol.streams import LIMIT
+from tests.protocol.streams import LIMIT, Owner
 from tests.wire import frame
 
 TEXT, BINARY, CONTINUATION = Opcode.TEXT, Opcode.BINARY, Opcode.CONTINUATION
@@ -24,12 +24,10 @@ CLOSE, PING, PONG = Opcode.CLOSE, Opcode.PING, Opcode.PONG
 
 
 def new_session(limit=LIMIT):
-    def end(violation):
-        parser.fail(violation)
-
-    share = BudgetShare(ReceiveBudget(100 * limit), end)
-    parser = MessageParser(limit, share)
-    return Session(parser, share)
+    owner = Owner()
+    share = BudgetShare(ReceiveBudget(100 * limit), owner)
+    owner.parser = MessageParser(limit, share)
+    return Session(owner.parser, share)
 
 
 def bytes_of(session):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from echo.inspector.credentials import Redactor
+from echo.protocol.credentials import Redactor
 
 KEY = b"a key of the test"
 SECRET = "s3cr3t-\xe9-value"
