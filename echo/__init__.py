@@ -3,7 +3,8 @@
 Three floors; a file imports from its own or a lower one, never upward and never in a circle.
 
 Top: the service
-    handlers.py     echo_message and echo_display, the article's two handlers; the loop is here
+    handlers.py     echo_message and echo_display, the article's two handlers, and the routes; the
+                    loop is here
     app.py          create_app: the Flask application, its answers to errors, its headers
     settings.py     Settings: every option
     option_types.py what their values may be
@@ -25,7 +26,6 @@ Top, ``inspector``: what /ws/inspect sees and says
     frames.py       what goes over the wire, as it is and not as it should be
     reports.py      the reports, as JSON objects
     allowance.py    how much a report may say to whoever floods
-    credentials.py  header fields whose values it hides
 
 Middle, ``net``: gevent's sockets
     server.py       HTTPServer: listening, capacity, stopping
@@ -47,6 +47,8 @@ Ground, ``protocol``: RFC 6455, 7692 and 9112 without I/O
     http_head.py    the head of an HTTP request: RFC 9112
     request_line.py its first line, and what is wrong with it: section 3
     request_target.py  where it goes: the target and Host
+    lost_fields.py  what a proxy has dropped of a handshake
+    credentials.py  header fields whose values are hidden
     origins.py      which pages may open a WebSocket: RFC 6454
     handshake.py    negotiate: the opening handshake, section 4
     extensions.py   the header field of the extensions: section 9.1

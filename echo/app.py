@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from echo import not_found
 from echo.forwarded import TrustedProxies
-from echo.handlers import UPGRADED, Handlers, SharedRecords
+from echo.handlers import Handlers, SharedRecords
 from echo.logs import MessageLog
 from echo.metrics import Metrics
 from echo.net.http import Exchange
@@ -91,7 +91,7 @@ def create_app(
     if metrics is not None:
         app.add_url_rule("/metrics", "metrics", metrics.page)
     app.url_map.merge_slashes = False
-    for endpoint in ("ws.echo_message", "ws.inspect_message"):
+    for endpoint in ("ws.echo", "ws.inspect"):
         for rule in app.url_map.iter_rules(endpoint):
             # Werkzeug adds HEAD wherever there is GET; a WebSocket has neither head nor body.
             rule.methods = {"GET"}
@@ -102,9 +102,10 @@ def create_app(
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ConnectionLost, _nobody_to_answer)
     app.after_request(_add_security_headers)
+    application = handlers.websockets(app.wsgi_app)
     if settings.trust_proxy:
-        proxied = TrustedProxies(app.wsgi_app, settings.trust_proxy)
-        app.wsgi_app = proxied  # type: ignore[method-assign]
+        application = TrustedProxies(application, settings.trust_proxy)
+    app.wsgi_app = application  # type: ignore[assignment,method-assign]
     return app
 
 
@@ -134,11 +135,12 @@ def _refuse_leading_slashes() -> None:
 def _ignore_unreadable_fields() -> None:
     """Leave out of the request what would only make the libraries underneath fail."""
     environ = request.environ
-    for name in _READ_WITH.keys() & environ.keys():
-        try:
-            _READ_WITH[name](environ[name])
-        except Exception:  # noqa: BLE001  # whatever it is, the field cannot be used
-            del environ[name]
+    for name, read in _READ_WITH.items():
+        if name in environ:
+            try:
+                read(environ[name])
+            except Exception:  # noqa: BLE001  # whatever it is, the field cannot be used
+                del environ[name]
 
 
 def _plain_text(status: int, reason: str) -> Response:
@@ -175,7 +177,7 @@ def _nothing_here() -> str:
         request.path,
         request.environ["QUERY_STRING"],
         upgrade="websocket" in head.elements("upgrade"),
-        websocket=url_for("ws.echo_message"),
+        websocket=url_for("ws.echo"),
         page=url_for("ws.echo_display"),
     )
 
@@ -204,8 +206,6 @@ def _nobody_to_answer(error: ConnectionLost) -> ResponseReturnValue:
 
 def _add_security_headers(response: Response) -> Response:
     """Say what a browser may do with what it got, and that no cache may keep an error."""
-    if response is UPGRADED:
-        return response
     response.headers.update(_SECURITY_HEADERS)
     if response.status_code >= 400:
         # A cache may keep a 404, 405 or 501 that says nothing (RFC 9110, section 15.1).

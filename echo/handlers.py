@@ -1,30 +1,22 @@
 """The handlers: the article's two, the echo and the page to try it, and what lets one look in."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
-from flask import Blueprint, Response, abort, jsonify, render_template, request
+from flask import Blueprint, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from echo.inspector.connection import inspect
 from echo.logs import MessageLog
+from echo.net.http import Environ, Exchange
 from echo.net.registry import ConnectionRecord, Registry, is_id
 from echo.net.upgrade import upgrade
+from echo.protocol.errors import ConnectionLost, HandshakeError, WebSocketError
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.rfc6455 import Opcode
 
-
-class _Upgraded(Response):
-    """What a view returns whose request became a WebSocket: nothing is left to be sent."""
-
-    def __call__(self, *_: Any) -> Iterable[bytes]:
-        """As a WSGI application, without the work of making a response that goes nowhere."""
-        return ()
-
-
-UPGRADED: Final = _Upgraded(status=101)
-
+WSGIApplication = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 #: What to tell whoever asks for a connection that is not known: without shared records, and with.
 _UNKNOWN_HERE: Final = (
@@ -50,20 +42,19 @@ class Handlers:
     records: SharedRecords | None
     show_credentials: bool = False
 
-    def echo_message(self) -> ResponseReturnValue:
+    def echo_message(self, environ: Environ) -> None:
         """``/ws/echo``: send every message back as it came."""
-        with upgrade(request.environ, self.policy) as connection:
+        with upgrade(environ, self.policy) as connection:
             while True:
                 kind, message = connection.read_message()
                 self.message_log.write(connection.peer, kind, message)
                 connection.write_message(kind, message)
                 del message  # while it waits, a connection keeps none
-        return UPGRADED
 
-    def inspect_message(self) -> ResponseReturnValue:
+    def inspect_message(self, environ: Environ) -> None:
         """``/ws/inspect``: answer every message with what the server saw on the wire."""
         show = self.show_credentials
-        with inspect(request.environ, self.policy, show_credentials=show) as inspector:
+        with inspect(environ, self.policy, show_credentials=show) as inspector:
             connection = inspector.connection
             inspector.write_handshake_report()
             while True:
@@ -72,7 +63,10 @@ class Handlers:
                     self.message_log.write(connection.peer, *event)
                 inspector.write_report(event)
                 del event
-        return UPGRADED
+
+    def refuse(self) -> ResponseReturnValue:
+        """``/ws/echo`` and ``/ws/inspect`` where the handshake is refused."""
+        raise cast(WebSocketError, Exchange.of(request.environ).refused)
 
     def echo_display(self) -> ResponseReturnValue:
         """``/ws/echo_display``: the page that talks to ``/ws/echo``."""
@@ -92,17 +86,38 @@ class Handlers:
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    def websockets(self, application: WSGIApplication) -> WSGIApplication:
+        """The WebSockets, in front of ``application``, which answers everything else.
+
+        As in gevent-websocket, a WebSocket does not go through the web framework: that would cost
+        a handshake a quarter of its time, and an idle connection a tenth of its memory. A refused
+        one does, and becomes an HTTP response there.
+        """
+        handlers = {"/ws/echo": self.echo_message, "/ws/inspect": self.inspect_message}
+
+        def route(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+            handler = handlers.get(environ["PATH_INFO"])
+            if handler is not None:
+                try:
+                    handler(environ)
+                except (HandshakeError, ConnectionLost) as refusal:
+                    Exchange.of(environ).refused = refusal
+                else:
+                    return ()
+            return application(environ, start_response)
+
+        return route
+
     def blueprint(self) -> Blueprint:
-        """The routes, under the prefix /ws."""
+        """The routes of Flask, under the prefix /ws."""
         routes = Blueprint("ws", __name__, url_prefix="/ws")
-        # Werkzeug keeps apart the rules for WebSocket requests and for others. Both come here:
-        # the handler upgrades, and the upgrade knows how to refuse.
+        # Werkzeug keeps apart the rules for WebSocket requests and for others.
         for websocket in (False, True):
-            for path, view in (("/echo", self.echo_message), ("/inspect", self.inspect_message)):
+            for path in ("/echo", "/inspect"):
                 routes.add_url_rule(
                     path,
-                    view.__name__,
-                    view,
+                    path.removeprefix("/"),
+                    self.refuse,
                     websocket=websocket,
                     provide_automatic_options=False,
                 )

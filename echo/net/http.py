@@ -22,7 +22,7 @@ from geventwebsocket.handler import WebSocketHandler
 
 from echo.net.channel import Interrupted, NothingReceived
 from echo.net.events import Answer
-from echo.protocol.errors import RequestError, RequestTimeout, UnexpectedTLS
+from echo.protocol.errors import RequestError, RequestTimeout, UnexpectedTLS, WebSocketError
 from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.protocol.http_head import HeadParser, RequestHead
 
@@ -82,6 +82,7 @@ class Exchange:
         handler: serves the request; None under another WSGI server.
         scheme: ``http`` or ``https``, by which the client came; None where that is not known: a
             proxy in front may end TLS.
+        refused: why its opening handshake was refused; None if it was not, or was none.
         refusal: why the request was refused, for the access log; empty where it was not.
         refused_as: the class of the exception, or empty for the status, for those who count.
     """
@@ -90,6 +91,7 @@ class Exchange:
     host: str | None
     handler: "HTTPHandler | None" = None
     scheme: str | None = None
+    refused: WebSocketError | None = None
     refusal: str = ""
     refused_as: str = ""
 
