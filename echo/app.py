@@ -1,6 +1,6 @@
 """The Flask application: routes, answers to errors, security headers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from echo.forwarded import TrustedProxies
 from echo.handlers import Handlers, SharedRecords
 from echo.logs import MessageLog
 from echo.metrics import Metrics
-from echo.net.http import Exchange
+from echo.net.http import ID_FIELD, Exchange, peer_of
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
@@ -143,19 +143,40 @@ def _ignore_unreadable_fields() -> None:
                 del environ[name]
 
 
-def _plain_text(status: int, reason: str) -> Response:
+def _plain_text(status: int, reason: str, cures: Sequence[str] = ()) -> Response:
     """A response with a reason for a person, which also goes to the access log."""
-    Exchange.of(request.environ).refusal = reason
-    return Response(f"{reason}\n", status, content_type="text/plain; charset=utf-8")
+    lines = [
+        reason,
+        *(["Lines that make a proxy keep it:"] if cures else []),
+        *(f"  {cure}" for cure in cures),
+        "",
+    ]
+    response = Response("\n".join(lines), status, content_type="text/plain; charset=utf-8")
+    _remember_refusal(response, reason, cures)
+    return response
+
+
+def _remember_refusal(response: WerkzeugResponse, reason: str, cures: Sequence[str] = ()) -> None:
+    """Note why a request is refused, for the access log, and for whoever asks by its id."""
+    environ = request.environ
+    exchange = Exchange.of(environ)
+    exchange.refusal = reason
+    if exchange.handler is not None:
+        status = response.status_code
+        refused_id = exchange.handler.remember_refusal(
+            exchange.head, peer=peer_of(environ), status=status, reason=reason, cures=cures
+        )
+        if refused_id is not None:
+            response.headers[ID_FIELD] = refused_id
 
 
 def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
     """Section 4.2.2 of RFC 6455: an HTTP response with an appropriate error code."""
     reason = str(error)
     Exchange.of(request.environ).refused_as = type(error).__name__
-    if isinstance(error, UpgradeRequired):
+    if isinstance(error, UpgradeRequired) and not error.cures:
         reason = f"{reason} To try it in a browser, open {excerpt(_page_link(), _URL_EXCERPT)}"
-    response = _plain_text(error.status, reason)
+    response = _plain_text(error.status, reason, error.cures)
     response.headers.extend(error.headers)
     return response
 
@@ -193,7 +214,7 @@ def _http_error(error: HTTPException) -> WerkzeugResponse:
     if response.status_code >= 400:
         unknown_path = isinstance(error, NotFound) and error.description == NotFound.description
         reason = f"{error.name}: {_nothing_here() if unknown_path else error.description}"
-        Exchange.of(request.environ).refusal = reason
+        _remember_refusal(response, reason)
         response.set_data(f"{reason}\n")
         response.content_type = "text/plain; charset=utf-8"
     return response

@@ -10,7 +10,8 @@ from flask.typing import ResponseReturnValue
 from echo.inspector.connection import inspect
 from echo.logs import MessageLog
 from echo.net.http import Environ, Exchange
-from echo.net.registry import ConnectionRecord, Registry, is_id
+from echo.net.records import Record
+from echo.net.registry import Registry, is_id
 from echo.net.upgrade import upgrade
 from echo.protocol.errors import ConnectionLost, HandshakeError, WebSocketError
 from echo.protocol.handshake import HandshakePolicy
@@ -28,7 +29,7 @@ _UNKNOWN: Final = "No process knows a connection of that id, or it was forgotten
 class SharedRecords(Protocol):
     """The records of connections of all processes."""
 
-    def find(self, connection_id: str) -> ConnectionRecord | None:
+    def find(self, connection_id: str) -> Record | None:
         """The record; None for an unknown id. Raises OSError when nobody can say now."""
 
 

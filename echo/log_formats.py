@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from unicodedata import category
 
 from echo.net.events import Answer
-from echo.net.registry import ConnectionRecord
+from echo.net.records import ConnectionRecord
 from echo.protocol.rfc6455 import Opcode
 
 #: The service's base URL for a scheme, http or ws (see HTTPServer.url).

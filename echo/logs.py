@@ -13,7 +13,7 @@ from typing import Final, TextIO
 from echo.background_writer import BackgroundWriter, close_all
 from echo.log_formats import URL, Format, one_each
 from echo.net.events import Answer
-from echo.net.registry import ConnectionRecord
+from echo.net.records import ConnectionRecord
 from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.protocol.rfc6455 import Opcode
 

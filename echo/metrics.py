@@ -28,7 +28,7 @@ from echo import metrics_files
 from echo.net.connection import Connection
 from echo.net.counters import Counters, Counts
 from echo.net.events import Answer
-from echo.net.registry import ConnectionRecord
+from echo.net.records import ConnectionRecord
 from echo.protocol.rfc6455 import close_code_name
 
 # They double the page, and what they say counters say too.

@@ -24,7 +24,7 @@ from redis.retry import Retry
 
 from echo.background_writer import BackgroundWriter
 from echo.net.connection import Connection
-from echo.net.registry import ConnectionRecord
+from echo.net.records import ConnectionRecord, Record, RefusedHandshake
 from echo.protocol.excerpts import excerpt
 
 #: What the names of the records in Redis begin with; their ids follow.
@@ -46,12 +46,17 @@ _LOOKUP_TIMEOUT: Final = 2.0
 #: Seconds between two lines in the log.
 _SILENCE: Final = 60.0
 
-#: Bytes of a record, as JSON; one that was put has less than half of it.
-_RECORD_BYTES: Final = 8 * 1024
 
-#: The types of a record's fields.
-_HINTS: Final = get_type_hints(ConnectionRecord)
-_TYPES: Final = {field.name: _HINTS[field.name] for field in fields(ConnectionRecord)}
+def _types_of(kind: type[Record]) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
+#: Bytes of a record, as JSON; one that was put has less.
+_RECORD_BYTES: Final = 40 * 1024
+
+#: The types of the fields, for each kind of record.
+_TYPES: Final = {kind: _types_of(kind) for kind in (ConnectionRecord, RefusedHandshake)}
 
 #: Characters of an error that a line of the log repeats.
 _ERROR_EXCERPT: Final = 200
@@ -79,7 +84,7 @@ class RedisRecords:
         self._reason = ""
         self._reported = (0, -_SILENCE)
         self._lookup_reported = -_SILENCE
-        self._writer: BackgroundWriter[ConnectionRecord] = BackgroundWriter(
+        self._writer: BackgroundWriter[Record] = BackgroundWriter(
             "records", self._write, batch=_BATCH, each_minute=self._report
         )
 
@@ -96,7 +101,11 @@ class RedisRecords:
         """Queue a record, or drop and count it when the queue is full. Never blocks."""
         self._writer.put(record)
 
-    def find(self, connection_id: str) -> ConnectionRecord | None:
+    def refused(self, record: RefusedHandshake) -> None:
+        """Queue the record of a refused handshake, as ``closed`` does."""
+        self._writer.put(record)
+
+    def find(self, connection_id: str) -> Record | None:
         """What any process has put; None for what is unknown.
 
         Asks Redis in a thread; the calling greenlet waits, two seconds at most. Raises
@@ -121,7 +130,7 @@ class RedisRecords:
         self._report()
         self._redis.close()
 
-    def _get(self, connection_id: str) -> ConnectionRecord | RecordsUnavailable | None:
+    def _get(self, connection_id: str) -> Record | RecordsUnavailable | None:
         """Read a record, in a thread of gevent's pool, which would print what is raised."""
         try:
             # An absent key is an empty string here; a value may have half a gigabyte.
@@ -131,7 +140,7 @@ class RedisRecords:
         except Exception as error:  # noqa: BLE001
             return RecordsUnavailable(_text(error))
 
-    def _write(self, records: Sequence[ConnectionRecord], _: int) -> None:
+    def _write(self, records: Sequence[Record], _: int) -> None:
         """Write records, or drop them; the writer's thread calls it."""
         try:
             with self._redis.pipeline(transaction=False) as pipeline:
@@ -166,22 +175,27 @@ class RedisRecords:
             self._notice(f"cannot look up records of connections in Redis: {failure}")
 
 
-def _record(connection_id: str, text: str | bytes) -> ConnectionRecord:
+def _record(connection_id: str, text: str | bytes) -> Record:
     """The record that a value in Redis is.
 
-    Raises ValueError, TypeError or RecursionError for anything but the record of that connection.
+    Raises ValueError, TypeError or RecursionError for anything but the record of that id.
     """
     if len(text) > _RECORD_BYTES:
         raise ValueError(f"the value has more than {_RECORD_BYTES} bytes")
     values = json.loads(text)
-    if not isinstance(values, dict) or values.keys() != _TYPES.keys():
+    if not isinstance(values, dict):
         raise ValueError("the value is not a record")
-    for name, hint in _TYPES.items():
+    refused = values.get("state") == "refused"
+    kind: type[Record] = RefusedHandshake if refused else ConnectionRecord
+    hints = _TYPES[kind]
+    if values.keys() != hints.keys():
+        raise ValueError("the value is not a record")
+    for name, hint in hints.items():
         if not _fits(values[name], hint):
             raise ValueError(f"the value is not a record: its {name} is of another type")
     if values["id"] != connection_id:
         raise ValueError("the value is the record of another connection")
-    return ConnectionRecord(**values)
+    return kind(**values)
 
 
 def _fits(value: object, hint: Any) -> bool:
@@ -190,6 +204,9 @@ def _fits(value: object, hint: Any) -> bool:
         return any(_fits(value, alternative) for alternative in get_args(hint))
     if get_origin(hint) is Literal:
         return any(type(value) is type(one) and value == one for one in get_args(hint))
+    if get_origin(hint) is list:
+        (item,) = get_args(hint)
+        return type(value) is list and all(_fits(one, item) for one in value)
     if isinstance(hint, EnumType):
         return value in list(hint)
     if hint is float:

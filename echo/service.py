@@ -72,7 +72,7 @@ def build_service(
             stack.callback(records.close, closing / 2)
         limits = settings.limits()
         until_closing = max(0.0, limits.shutdown_timeout - closing)
-        registry = Registry()
+        registry = Registry(show_credentials=settings.show_credentials)
         application = create_app(settings, logs.messages, registry, records, metrics)
         server = HTTPServer(
             listener,

@@ -176,8 +176,9 @@ def assert_reason(response, method):
         assert response.data == b""
         return
     assert response.text.endswith("\n")
-    assert response.text.count("\n") == 1
-    assert 10 < len(response.text) < 300
+    reason, *cures = response.text.splitlines()
+    assert 10 < len(reason) < 300
+    assert len(cures) in {0, 7}
     assert "<" not in response.text
     assert response.content_length == len(response.data)
 
@@ -194,7 +195,7 @@ def test_answer(app, ask, method, path, headers, status):
         environ = create_environ(path, method=method, headers=headers)
         assert call(app, environ)[0] == status
         assert Exchange.of(environ).refusal
-        assert method == "HEAD" or response.text == f"{Exchange.of(environ).refusal}\n"
+        assert method == "HEAD" or response.text.startswith(f"{Exchange.of(environ).refusal}\n")
     # WSGI forbids "Connection: Upgrade" to applications, which a 426 needs; servers that know
     # WebSocket let it pass.
     if status != 426 and "?" not in path:

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 from echo.background_writer import QUEUE_ENTRIES
-from echo.net.registry import ConnectionRecord
+from echo.net.records import ConnectionRecord
 from echo.redis_records import RecordsUnavailable, RedisRecords, check_redis_url
 from tests.pipes import DEADLINE
 
@@ -225,7 +225,7 @@ SPOILED = {
     "an empty object": b"{}",
     "another object": b'{"colour": "red"}',
     "a field too many": changed(colour="red"),
-    "too large": changed(reason="x" * 9000),
+    "too large": changed(reason="x" * 41_000),
     "another connection": changed(id="connection-of-a-test-2"),
     "another version": changed(version=2),
     "a version that equals 1": changed(version=True),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from echo.net.connection import Connection
-from echo.net.registry import ConnectionRecord
+from echo.net.records import ConnectionRecord, RefusedHandshake
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Events:
     Attributes:
         on_opened: a request has become a WebSocket.
         on_closed: a WebSocket is over.
+        on_refused: an opening handshake was refused.
         on_answered: an HTTP request was answered, or refused.
         on_tls_failed: a TLS handshake failed; whose and why.
         on_notice: something that an operator should know, as one line.
@@ -44,6 +45,7 @@ class Events:
 
     on_opened: Sequence[Callable[[Connection], object]] = ()
     on_closed: Sequence[Callable[[ConnectionRecord], object]] = ()
+    on_refused: Sequence[Callable[[RefusedHandshake], object]] = ()
     on_answered: Sequence[Callable[[Answer], object]] = ()
     on_tls_failed: Sequence[Callable[[str, str], object]] = ()
     on_notice: Sequence[Callable[[str], object]] = ()
@@ -52,7 +54,7 @@ class Events:
     @classmethod
     def to(cls, *listeners: object) -> Self:
         """Events that each listener hears which has a method of that name."""
-        names = ("opened", "closed", "answered", "tls_failed", "notice", "fault")
+        names = ("opened", "closed", "refused", "answered", "tls_failed", "notice", "fault")
         return cls(
             **{
                 f"on_{name}": [getattr(one, name) for one in listeners if hasattr(one, name)]
@@ -68,6 +70,11 @@ class Events:
     def closed(self, record: ConnectionRecord) -> None:
         """Tell that a WebSocket is over."""
         for listener in self.on_closed:
+            listener(record)
+
+    def refused(self, record: RefusedHandshake) -> None:
+        """Tell that an opening handshake was refused."""
+        for listener in self.on_refused:
             listener(record)
 
     def answered(self, answer: Answer) -> None:

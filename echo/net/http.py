@@ -5,7 +5,7 @@ read by HeadParser against deadlines, responses are written by Channel against a
 pywsgi keeps doing is what it does well: the WSGI side of a request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EPIPE
 from io import BytesIO
@@ -22,9 +22,14 @@ from geventwebsocket.handler import WebSocketHandler
 
 from echo.net.channel import Interrupted, NothingReceived
 from echo.net.events import Answer
+from echo.net.registry import chosen_id
 from echo.protocol.errors import RequestError, RequestTimeout, UnexpectedTLS, WebSocketError
 from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.protocol.http_head import HeadParser, RequestHead
+from echo.protocol.lost_fields import is_handshake
+
+#: The field of a response that names a connection, or a handshake that was refused.
+ID_FIELD: Final = "X-Connection-Id"
 
 #: Where a request's environ has its Exchange.
 EXCHANGE: Final = "echo.exchange"
@@ -185,11 +190,38 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
             ("X-Content-Type-Options", "nosniff"),
             *error.headers,
         )
+        head = RequestHead.of_part(self._parser.line, self._parser.fields)
+        status = int(error.status[:3])
+        refused_id = self.remember_refusal(head, peer=self.peer, status=status, reason=str(error))
+        if refused_id is not None:
+            headers = (*headers, (ID_FIELD, refused_id))
         lines = [f"HTTP/1.1 {error.status}", *(f"{name}: {value}" for name, value in headers)]
-        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        answer = "\r\n".join([*lines, "", ""]).encode("latin-1") + reason
         self.server.turns.take()
         self.log_refusal(error)
-        self._send_last(head + reason)
+        self._send_last(answer)
+
+    def remember_refusal(
+        self,
+        head: RequestHead,
+        *,
+        peer: str,
+        status: int,
+        reason: str,
+        cures: Sequence[str] = (),
+    ) -> str | None:
+        """Keep what is known of an opening handshake that is refused.
+
+        Returns its id; None for any other request, of which nothing is kept.
+        """
+        query = head.target.partition("?")[2]
+        if not is_handshake(head) and chosen_id(query) is None:
+            return None
+        record = self.server.registry.refuse(
+            peer, head.line, head.fields, query, status=status, reason=reason, cures=cures
+        )
+        self.server.events.refused(record)
+        return str(record.id)
 
     def _alert(self, error: UnexpectedTLS) -> None:
         """Answer TLS in its own terms, log it without what it sent and close."""

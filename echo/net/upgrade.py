@@ -8,21 +8,16 @@ response into a 101 and keeps the connection.
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qs
 
 from gevent.pywsgi import WSGIHandler
 
 from echo.net.connection import Connection
-from echo.net.http import EXCHANGE, Environ, Exchange, HTTPHandler, peer_of
-from echo.net.registry import Registry, is_id, new_id
+from echo.net.http import EXCHANGE, ID_FIELD, Environ, Exchange, HTTPHandler, peer_of
 from echo.protocol.deflate import PerMessageDeflate
-from echo.protocol.errors import BadRequest, CannotUpgrade, ConnectionLost
+from echo.protocol.errors import CannotUpgrade, ConnectionLost
 from echo.protocol.handshake import HandshakePolicy, HandshakeResponse, negotiate
 from echo.protocol.http_head import RequestHead
 from echo.protocol.messages import MessageParser
-
-#: The field of the 101 response that names the connection.
-_ID_FIELD: Final = "X-Connection-Id"
 
 #: Environ keys dropped after the handshake, to save memory.
 _HANDSHAKE_ONLY: Final = (
@@ -112,8 +107,7 @@ class UpgradeHandler(HTTPHandler):
         Raises BadRequest for an id that cannot be had, and ConnectionLost.
         """
         server = self.server
-        connection_id = _choose_id(environ, server.registry)
-        server.registry.reserve(connection_id)
+        connection_id = server.registry.reserve(environ["QUERY_STRING"])
         try:
             sent = self._send_response(environ, response, connection_id)
         except BaseException:
@@ -150,7 +144,7 @@ class UpgradeHandler(HTTPHandler):
         # finds a WebSocket in the environ.
         environ["wsgi.websocket"] = self
         try:
-            headers = [*response.headers(), (_ID_FIELD, connection_id)]
+            headers = [*response.headers(), (ID_FIELD, connection_id)]
             self.start_response("101 Switching Protocols", headers)
             self._switched = True
             self.write(b"")
@@ -199,24 +193,6 @@ class UpgradeHandler(HTTPHandler):
         self.response_headers = None
         for name in _HANDSHAKE_ONLY:
             environ.pop(name, None)
-
-
-def _choose_id(environ: Environ, registry: Registry) -> str:
-    """The id that the client has chosen in the query, or a new one.
-
-    A script in a browser chooses, as it does not see the header fields of the response. Raises
-    BadRequest for an id that is malformed or known already.
-    """
-    query: str = environ.get("QUERY_STRING", "")
-    if not query:
-        return new_id()
-    for chosen in parse_qs(query, keep_blank_values=True).get("id", ()):
-        if not is_id(chosen):
-            raise BadRequest("An id has 22 to 64 letters, digits, underscores and hyphens.")
-        if chosen in registry:
-            raise BadRequest("This id is taken already.")
-        return chosen
-    return new_id()
 
 
 def _ignore(data: bytes) -> None:

@@ -82,7 +82,7 @@ def negotiate(
     # 4.2.1, 5. A Sec-WebSocket-Key of 16 bytes
     key = head.field("sec-websocket-key")
     if key is None:
-        raise _lacking(BadRequest, head, "a Sec-WebSocket-Key, 16 random bytes in base64")
+        raise _lacking(BadRequest, head, "Sec-WebSocket-Key", "16 random bytes in base64")
     key = _checked_key(key.strip(OWS))
     # 4.2.1, 7. Optionally, an Origin
     if policy.origins is not None:
@@ -106,9 +106,9 @@ def _check_upgrade(head: RequestHead) -> None:
     if head.method != "GET":
         raise MethodNotAllowed("The opening handshake of a WebSocket is a GET request.")
     if "websocket" not in head.elements("upgrade"):
-        raise _lacking(UpgradeRequired, head, "'Upgrade: websocket'")
+        raise _lacking(UpgradeRequired, head, "Upgrade", "websocket")
     if "upgrade" not in head.elements("connection"):
-        raise _lacking(UpgradeRequired, head, "'Connection: Upgrade'")
+        raise _lacking(UpgradeRequired, head, "Connection", "Upgrade")
     if head.version != "1.1":
         raise HTTPVersionNotSupported(
             "The opening handshake of a WebSocket needs HTTP/1.1, and this is HTTP/1.0, which some "
@@ -118,7 +118,7 @@ def _check_upgrade(head: RequestHead) -> None:
     # 4.2.1, 6. A Sec-WebSocket-Version with the value 13
     version = head.field("sec-websocket-version")
     if version is None:
-        raise _lacking(UpgradeRequired, head, "'Sec-WebSocket-Version: 13'")
+        raise _lacking(UpgradeRequired, head, "Sec-WebSocket-Version", VERSION)
     if version.strip(OWS) != VERSION:
         raise UpgradeRequired(f"Sec-WebSocket-Version is {quoted(version)}; use 13.")
 
@@ -128,11 +128,19 @@ def is_token(text: str) -> bool:
     return _TOKEN.fullmatch(text) is not None
 
 
-def _lacking(error: type[HandshakeError], head: RequestHead, field: str) -> HandshakeError:
-    """The refusal of a request that lacks a field of the handshake."""
+def _lacking(
+    error: type[HandshakeError], head: RequestHead, name: str, value: str
+) -> HandshakeError:
+    """The refusal of a request that lacks a field of the handshake, or the value in it."""
+    wanted = f"'{name}: {value}'"
+    found = head.field(name.lower())
     if not is_handshake(head):
-        return error(f"This is a WebSocket: the request lacks {field}.")
-    return error(f"The request lacks {field}. {blame(head)}", CURES)
+        return error(f"This is a WebSocket: the request lacks {wanted}.")
+    if found is None:
+        fault = f"The request lacks {wanted}."
+    else:
+        fault = f"The request has {quoted(f'{name}: {found}')} instead of {wanted}."
+    return error(f"{fault} {blame(head)}", CURES)
 
 
 def _checked_key(key: str) -> str:

@@ -69,6 +69,13 @@ class RequestHead:
         host = ",".join(values["host"]) if "host" in values else None
         return cls(line, method, target, version, tuple(fields), values, host)
 
+    @classmethod
+    def of_part(cls, line: str, fields: Sequence[tuple[str, str]]) -> Self:
+        """What has come of a head that was refused: its request line and whole fields."""
+        method, _, rest = line.partition(" ")
+        target = rest.partition(" ")[0]
+        return cls(line, method, target, "", tuple(fields), _values_of(fields))
+
     def field(self, name: str) -> str | None:
         """The value of a field by its name in lower case; several are joined by commas.
 
@@ -110,6 +117,11 @@ class HeadParser:
     def line(self) -> str:
         """The request line of the head that is not whole yet, as far as it has come."""
         return self._buffer[:MAX_REQUEST_LINE].split(_LINE_END)[0].decode("latin-1")
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The fields of the head that is not whole yet, as far as they have come."""
+        return self._fields
 
     @property
     def started(self) -> bool:

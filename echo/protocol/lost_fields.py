@@ -48,5 +48,5 @@ def blame(head: RequestHead) -> str:
     """Who has probably dropped a field of a handshake: a sentence."""
     sign = sign_of_proxy(head)
     if sign is None:
-        return "Either the client has not sent it, or a proxy on the way has dropped it."
-    return f"A proxy on the way has dropped it ({sign})."
+        return "Either the client has not sent that, or a proxy on the way has dropped it."
+    return f"A proxy on the way has dropped it: the request has {sign}."

@@ -169,7 +169,7 @@ def use_instead_of_server(page, on_message, on_open=lambda _connection: None):
         connection.on_message(lambda message: on_message(connection, message))
         on_open(connection)
 
-    page.route_web_socket(re.compile(r"/ws/(echo|inspect)\?id="), accept)
+    page.route_web_socket(re.compile(r"/ws/(echo|inspect)\?echo-id="), accept)
     answer_for_connections(page, {"state": "closed"})
     return connections
 

@@ -89,13 +89,13 @@ def one_proxy(module_servers):
 @pytest.mark.parametrize(("forwarded", "seen"), BELIEVED)
 def test_logs_and_post_mortem_show_the_client(one_proxy, forwarded, seen):
     number = BELIEVED.index((forwarded, seen))
-    text, path = f"believed {number}", f"/ws/echo?id={ID.format(number)}"
+    text, path = f"believed {number}", f"/ws/echo?echo-id={ID.format(number)}"
     after = one_proxy.stderr.position
     socket = echo(one_proxy, text, path=path, x_forwarded_for=forwarded)
     message_line(one_proxy, seen, text)
     one_proxy.stderr.wait_for_line(rf"^{re.escape(seen)} closed: 1000", after=after)
     assert not one_proxy.stderr.matching(socket)
-    record = json.loads(get(one_proxy, path.replace("echo?id=", "connections/")).body)
+    record = json.loads(get(one_proxy, path.replace("echo?echo-id=", "connections/")).body)
     assert record["peer"] == seen
 
 

@@ -48,7 +48,7 @@ def test_start_and_stop(server):
 def test_the_end_of_a_connection_has_its_id(server):
     chosen = "an-id-that-the-test-has-chosen"
     with RawClient(server) as client:
-        client.send(upgrade_request(server.port, path=f"/ws/echo?id={chosen}"))
+        client.send(upgrade_request(server.port, path=f"/ws/echo?echo-id={chosen}"))
         assert client.read_response().status == 101
         client.send(frame(TEXT, "hello"), close_frame(1000, b"bye"))
         assert client.read_frame().payload == b"hello"

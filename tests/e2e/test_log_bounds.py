@@ -47,7 +47,7 @@ REFUSED = {
     "endless line": b"x" * 9000,
     "field": b"GET / HTTP/1.1\r\n" + b"\x80" * LARGE + b"\r\n\r\n",
     "length": http_request(headers=[("Host", "x"), ("Content-Length", "x" * LARGE)]),
-    "id": http_request(path="/ws/echo?id=" + "i" * 8000, headers=[("Host", "x")]),
+    "id": http_request(path="/ws/echo?echo-id=" + "i" * 8000, headers=[("Host", "x")]),
 }
 
 

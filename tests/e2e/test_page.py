@@ -102,7 +102,7 @@ def test_address_id_subprotocol_and_extensions_are_shown(page, echo_server):
     address = f"ws://127.0.0.1:{echo_server.port}/ws/echo"
     expect(page.locator("#address")).to_have_text(address)
     expect(page.locator("#connection-id")).to_have_text(re.compile("^[A-Za-z0-9_-]{22}$"))
-    assert sockets[0].url == f"{address}?id={page.locator('#connection-id').text_content()}"
+    assert sockets[0].url == f"{address}?echo-id={page.locator('#connection-id').text_content()}"
     expect(page.locator("#protocol")).to_have_text("chat")
     expect(page.locator("#extensions")).to_contain_text("permessage-deflate")
 

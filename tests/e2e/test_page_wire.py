@@ -285,7 +285,7 @@ def test_the_handshake_is_shown_with_the_derivation_of_the_accept_value(page, ec
     open_page(page, echo_server, f"{INSPECTOR}&protocols=chat")
     row = page.locator("[data-kind=handshake]")
     expect(row.locator(".start-line").first).to_have_text(
-        re.compile(r"^GET /ws/inspect\?id=.* HTTP/1\.1$")
+        re.compile(r"^GET /ws/inspect\?echo-id=.* HTTP/1\.1$")
     )
     expect(row.locator(".start-line").last).to_have_text("HTTP/1.1 101 Switching Protocols")
     response = row.locator(".http-message").last

@@ -116,13 +116,14 @@ def test_a_ping_without_an_answer_and_one_with(start_server):
 
 def test_a_client_may_choose_the_id(echo_server):
     with RawClient(echo_server) as client:
-        client.send(upgrade_request(echo_server.port, path=f"/ws/echo?id={CHOSEN}"))
+        client.send(upgrade_request(echo_server.port, path=f"/ws/echo?echo-id={CHOSEN}"))
         assert client.read_response().header("X-Connection-Id") == CHOSEN
         assert known(echo_server, CHOSEN)["peer"] == client.address
         with RawClient(echo_server) as other:
-            other.send(upgrade_request(echo_server.port, path=f"/ws/inspect?id={CHOSEN}"))
+            other.send(upgrade_request(echo_server.port, path=f"/ws/inspect?echo-id={CHOSEN}"))
             response = other.read_response()
-            assert (response.status, response.text) == (400, "This id is taken already.\n")
+            assert response.status == 400
+            assert "names a connection that is open: choose another" in response.text
     client.log_line()
     assert known(echo_server, CHOSEN)["state"] == "closed"
 
@@ -130,7 +131,7 @@ def test_a_client_may_choose_the_id(echo_server):
 def test_a_thousand_connections_of_another_client_hide_no_post_mortem(start_server):
     server = start_server("--trust-proxy", "1")
     with RawClient(server) as client:
-        client.upgrade(path=f"/ws/echo?id={CHOSEN}", x_forwarded_for="192.0.2.1")
+        client.upgrade(path=f"/ws/echo?echo-id={CHOSEN}", x_forwarded_for="192.0.2.1")
         client.send(close_frame(4001))
         assert client.read_close() == 4001
     for _ in range(1001):
@@ -139,15 +140,12 @@ def test_a_thousand_connections_of_another_client_hide_no_post_mortem(start_serv
     server.stderr.wait_for_lines(r"^192\.0\.2\.2 closed: ", 1001)
     record = known(server, CHOSEN)
     assert (record["peer"], record["code"]) == ("192.0.2.1", 4001)
-    with RawClient(server) as thief:
-        thief.send(upgrade_request(server.port, path=f"/ws/echo?id={CHOSEN}"))
-        assert thief.read_response().status == 400
 
 
 @pytest.mark.parametrize("chosen", ["", "short", "a" * 21, "a" * 65, "a" * 21 + ".", "%00" * 22])
 def test_an_id_that_could_be_guessed_or_is_none_is_refused(echo_server, chosen):
     with RawClient(echo_server) as client:
-        client.send(upgrade_request(echo_server.port, path=f"/ws/echo?id={chosen}"))
+        client.send(upgrade_request(echo_server.port, path=f"/ws/echo?echo-id={chosen}"))
         response = client.read_response()
         assert response.status == 400
         assert "22 to 64" in response.text

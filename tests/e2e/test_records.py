@@ -73,7 +73,7 @@ def echo(client, text="still here"):
 
 def open_with_id(server, stack, number):
     client = stack.enter_context(RawClient(server))
-    client.upgrade(path=f"/ws/echo?id={connection_id(number)}")
+    client.upgrade(path=f"/ws/echo?echo-id={connection_id(number)}")
     return client
 
 

@@ -104,7 +104,7 @@ REFUSED = [
             "13\xa0",
         )
     ),
-    ({"key": None}, BadRequest, "lacks a Sec-WebSocket-Key"),
+    ({"key": None}, BadRequest, "lacks 'Sec-WebSocket-Key: 16 random bytes in base64'"),
     ({"key": f"{KEY},{KEY}"}, BadRequest, "once"),
     ({"key": f"{KEY}, {KEY}"}, BadRequest, "once"),
     ({"key": f"{KEY},"}, BadRequest, "once"),

@@ -41,7 +41,7 @@ export function createApp(document) {
   function webSocketAddress(target, id) {
     const url = new URL(target, echoUrl); // /ws/echo and /ws/inspect are neighbours
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    if (id) url.searchParams.set("id", id);
+    if (id) url.searchParams.set("echo-id", id);
     return url.href;
   }
 
