@@ -34,7 +34,8 @@ Middle, ``net``: gevent's sockets
     upgrade.py      upgrade: from a request to a Connection, by gevent-websocket's handler
     connection.py   Connection: read_message, write_message, ping, close
     keepalive.py    the greenlet that pings quiet connections
-    registry.py     connections by their ids, and the records of the last that ended
+    registry.py     connections by their ids, and what is known of the last that ended
+    records.py      what is known of a connection, or of a refused handshake
     events.py       Events: what happens here, for logs, metrics and records to listen to
     counters.py     Counters: messages and bytes, counted at the price of an addition
     limits.py       Limits: what a client may take

@@ -49,4 +49,4 @@ def blame(head: RequestHead) -> str:
     sign = sign_of_proxy(head)
     if sign is None:
         return "Either the client has not sent that, or a proxy on the way has dropped it."
-    return f"A proxy on the way has dropped it: the request has {sign}."
+    return f"A proxy on the way has dropped it, to judge by {sign}."

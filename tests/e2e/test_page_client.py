@@ -145,6 +145,7 @@ ASK = """({ askServer }) => askServer("/ws/connections/x", 500)"""
         ({"json": {"state": "closed", "code": 1000}}, {"state": "closed", "code": 1000}),
         ({"json": {"state": "<b>odd</b>"}}, {"state": "unreachable"}),
         ({"json": None}, {"state": "unreachable"}),
+        ({"json": {"state": "refused", "status": 403}}, {"state": "refused", "status": 403}),
         ({"body": "no JSON"}, {"state": "unreachable"}),
         (None, {"state": "unreachable"}),  # no answer at all
     ],
@@ -156,6 +157,15 @@ def test_what_the_server_answers_about_a_connection_is_checked(module_page, answ
         assert run(module_page, "connection/client.js", ASK) == known
     finally:
         module_page.unroute(asked)
+
+
+def test_another_answer_is_told_with_its_status_and_its_reason(page, echo_server, complaints):
+    complaints.failed_connections_expected = True  # a 503, which Chromium reports
+    open_without_application(page, echo_server)
+    full = {"status": 503, "body": f"full{'!' * 1000}\n"}
+    page.route("**/ws/connections/x", lambda route: route.fulfill(**full))
+    known = run(page, "connection/client.js", ASK)
+    assert known == {"state": "unreachable", "status": 503, "reason": f"full{'!' * 496}"}
 
 
 def test_a_connection_that_the_server_does_not_know_is_unknown(page, echo_server, complaints):

@@ -74,7 +74,7 @@ def test_a_server_that_stops_and_comes_back_is_reconnected_to(page, server, comp
     expect(closed).to_contain_text("The server closed the connection with 1001 (Going Away)")
     failed = page.locator(f"{EVENT}[data-kind=failed]")
     expect(failed).to_contain_text("Could not connect, 2 attempts so far")
-    expect(failed).to_contain_text("did not answer or refused the handshake")
+    expect(failed).to_contain_text("The server does not answer at all")
     expect(failed).to_have_count(1)
     server.start()
     expect_state(page, "connected")

@@ -177,21 +177,48 @@ def test_a_close_is_named_and_explained(module_page, code, name, meaning, level)
     assert row["markup"] == 0
 
 
+ASKING = {"state": "asking"}
+
+
 @pytest.mark.parametrize(
     ("entry", "title"),
     [
         ({"type": "opened", "ms": 2, "target": "echo"}, "Connected to the echo in 2.0 ms"),
         ({"type": "stopped"}, "You stopped the attempts to connect"),
         ({"type": "cancelled", "code": 1006}, "You cancelled the attempt to connect"),
-        ({"type": "failed", "code": 1006, "attempts": 1}, "Could not connect"),
+        ({"type": "failed", "attempts": 1, "server": ASKING}, "Could not connect"),
         (
-            {"type": "failed", "code": 1006, "attempts": 1200},
+            {"type": "failed", "attempts": 1200, "server": ASKING},
             "Could not connect, 1,200 attempts so far",
         ),
     ],
 )
 def test_what_else_happens_to_a_connection_is_told(module_page, entry, title):
     assert draw(module_page, **entry)["title"] == title
+
+
+@pytest.mark.parametrize(
+    ("server", "words"),
+    [
+        (ASKING, ["The browser does not say why. Asking the server"]),
+        ({"state": "unreachable"}, ["does not answer at all"]),
+        ({"state": "unknown"}, ["did not reach the server", "proxy", "extension"]),
+        ({"state": "unreachable", "status": 503, "reason": "full"}, ["answered with 503", "full"]),
+        ({"state": "closed"}, ["accepted the handshake", "subprotocols"]),
+        (
+            {"state": "refused", "status": 403, "reason": "<i>\u202eno", "cures": []},
+            ["refused the handshake with 403", "<i>U+202Eno"],
+        ),
+        (
+            {"state": "refused", "status": 426, "reason": "lost", "cures": ["a <b>", "c"]},
+            ["with 426", "lost", "Lines that make a proxy keep", "a <b>", "c"],
+        ),
+    ],
+)
+def test_why_an_attempt_failed_is_told_as_far_as_the_server_knows(module_page, server, words):
+    row = draw(module_page, type="failed", attempts=1, server=server)
+    assert [word for word in words if word not in row["text"]] == []
+    assert row["markup"] == 0
 
 
 # ---- What the log keeps of a message

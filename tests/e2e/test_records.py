@@ -93,6 +93,17 @@ def test_any_process_tells_how_a_connection_ended(shared_nodes):
     assert (other["messages_in"], other["messages_out"]) == (1, 1)
 
 
+def test_any_process_tells_why_a_handshake_was_refused(shared_nodes):
+    with RawClient(shared_nodes[0]) as client:
+        path = f"/ws/echo?echo-id={connection_id(5)}"
+        client.send(upgrade_request(shared_nodes[0].port, path=path, origin="https://a.example"))
+        assert client.read_response().status == 403
+    own, other = (wait_for(node, 5, "refused") for node in shared_nodes)
+    assert own == other
+    assert (other["peer"], other["status"]) == (client.address, 403)
+    assert ["Origin", "https://a.example"] in other["headers"]
+
+
 def test_any_process_tells_of_an_open_connection_as_it_began(shared_nodes):
     with ExitStack() as stack:
         client = open_with_id(shared_nodes[0], stack, 2)

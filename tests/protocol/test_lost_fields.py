@@ -55,7 +55,7 @@ def test_the_proxy_is_named_that_has_dropped_a_field(changes, sign, lost):
     refused = refusal(head(without=[lost], **changes))
     assert refused.status == 426
     assert str(refused).startswith(f"The request lacks '{lost}: ")
-    assert str(refused).endswith(f" A proxy on the way has dropped it: the request has {sign}.")
+    assert str(refused).endswith(f" A proxy on the way has dropped it, to judge by {sign}.")
     assert refused.cures == CURES
 
 

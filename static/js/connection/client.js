@@ -9,6 +9,8 @@
 
 const PAUSE_MS = 30_000; // the longest wait between two attempts to connect
 const HEALTHY_MS = 5_000; // a connection this old has proved itself: waits start from 1 s again
+const KNOWN = ["open", "closed", "refused"]; // what the server says of an id that it knows
+const REASON = 500; // characters of an answer that is no record
 const PATIENCE_MS = 1_000; // for the old connection to close before the new one is opened
 
 export class Client {
@@ -177,8 +179,9 @@ export function makeId() {
 }
 
 /**
- * What the server knows of a connection: its answer, or {state: "unknown"} when it knows the id not
- * or no more, or {state: "unreachable"}. Never throws.
+ * What the server knows of a connection or of a refused handshake: its answer, or {state: "unknown"}
+ * when it knows the id not or no more, or {state: "unreachable"}, with `status` and `reason` of
+ * another answer. Never throws.
  */
 export async function askServer(address, timeoutMs = 5_000) {
   try {
@@ -188,8 +191,12 @@ export async function askServer(address, timeoutMs = 5_000) {
       signal: AbortSignal.timeout(timeoutMs),
     });
     if (response.status === 404) return { state: "unknown" };
+    if (!response.ok) {
+      const reason = (await response.text()).trim().slice(0, REASON);
+      return { state: "unreachable", status: response.status, reason };
+    }
     const answer = await response.json();
-    return ["open", "closed"].includes(answer?.state) ? answer : { state: "unreachable" };
+    return KNOWN.includes(answer?.state) ? answer : { state: "unreachable" };
   } catch {
     return { state: "unreachable" };
   }

@@ -70,7 +70,8 @@ export class Recorder {
     if (!link.opened) {
       // A server that is away for hours makes one entry that counts, not hundreds.
       if (this.#failed && this.#failed === this.#log.entries.at(-1)) this.#log.remove(this.#failed);
-      this.#failed = this.#add(link, "failed", { code, attempts });
+      this.#failed = this.#add(link, "failed", { code, attempts, server: { state: "asking" } });
+      this.#askWhy(this.#failed);
       return this.#failed;
     }
     this.#failed = null;
@@ -88,6 +89,10 @@ export class Recorder {
     this.#log.change(entry, { server });
     if (server.state === "unreachable") this.#unanswered = entry;
     if (server.state === "open" && pause) setTimeout(() => this.#ask(entry, pauses), pause);
+  }
+
+  async #askWhy(entry) {
+    this.#log.change(entry, { server: await askServer(this.#addressOf(entry.connection)) });
   }
 
   #addReport(link, report) {

@@ -4,6 +4,7 @@
 
 import { make } from "../ui/dom.js";
 import { showBytes, showText, visible } from "../ui/safe_text.js";
+import { diagnose, showDiagnosis } from "./diagnosis.js";
 import { makeRow } from "./row_view.js";
 
 const TYPES = new Set(["opened", "closed", "failed", "cancelled", "stopped", "message"]);
@@ -17,6 +18,7 @@ export const messagesView = {
 
 /** An entry of this view in one line. */
 export function inOneLine(entry, texts) {
+  if (entry.type === "failed") return `${texts.failed(entry.attempts)}. ${diagnose(entry.server, texts)}`;
   if (entry.type !== "message") return describe(entry, texts).title;
   return `${texts.directions[entry.direction][1]}: ${(entry.text ?? entry.hex).slice(0, 120)}`;
 }
@@ -74,7 +76,7 @@ function describe(entry, texts) {
     case "cancelled":
       return { title: texts.cancelled, level: "info", parts: [] };
     case "failed":
-      return { title: texts.failed(entry.attempts), level: "bad", parts: meaning(entry.code, texts, texts.refused) };
+      return { title: texts.failed(entry.attempts), level: "bad", parts: showDiagnosis(entry.server, texts) };
     default:
       return describeEnd(entry, texts);
   }
@@ -99,7 +101,7 @@ function describeEnd({ by, code, reason, asked, server }, texts) {
 /** What the server says of an end, as the half of a sentence. */
 function serverHalf(server, code, texts) {
   const { ended } = texts;
-  if (server.state !== "closed") return ended[server.state];
+  if (server.state !== "closed") return ended[server.state] ?? ended.unknown;
   const cause = Object.hasOwn(ended.causes, server.cause ?? "") ? ended.causes[server.cause] : ended.otherCause;
   const { duration_ms: duration, messages_in: messagesIn, messages_out: messagesOut } = server;
   if (![duration, messagesIn, messagesOut].every(Number.isFinite)) return cause;

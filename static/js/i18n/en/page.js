@@ -107,9 +107,22 @@ export default {
   failed: (attempts) =>
     attempts > 1 ? `Could not connect, ${count(attempts, "attempt")} so far` : "Could not connect",
   cancelled: "You cancelled the attempt to connect",
-  refused:
-    "The server did not answer or refused the handshake (the browser does not tell scripts which). " +
-    "Is the server running, and does it accept this page’s origin and one of its subprotocols?",
+
+  // Why an attempt to connect failed, as far as the server can tell.
+  diagnosis: {
+    asking: "The browser does not say why. Asking the server …",
+    refused: (status) => `The server refused the handshake with ${status}:`,
+    cures: "Lines that make a proxy keep what it has dropped:",
+    unknown:
+      "The handshake did not reach the server, which answers other requests. Usually something in between " +
+      "has stopped it: a proxy that does not pass WebSockets on, a firewall, an antivirus program or a " +
+      "browser extension. Where the server has several processes, another one may know more.",
+    answered: (status) => `The handshake failed, and a question about it was answered with ${status}:`,
+    unreachable: "The server does not answer at all. Is it running, and is there a network?",
+    accepted:
+      "The server accepted the handshake, but the browser did not take its answer. Usually the server " +
+      "chose none of the subprotocols offered.",
+  },
   unanswered: "The server did not confirm the close in time, so the browser gave up waiting.",
 
   // One sentence of two halves: what the browser says, and what the server says.
