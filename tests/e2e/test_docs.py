@@ -181,6 +181,19 @@ def test_the_post_mortem(echo_server):
     assert sorted(fields) == sorted(record)
 
 
+def test_the_refused_handshake(echo_server):
+    with RawClient(echo_server) as client:
+        client.send(upgrade_request(8000, origin="https://app.example"))
+        connection_id = client.read_response().header("X-Connection-Id")
+    with RawClient(echo_server) as client:
+        path = f"/ws/connections/{connection_id}"
+        client.send(http_request(path=path, headers=[("Host", "x"), ("Connection", "close")]))
+        record = json.loads(client.read_response().text)
+    assert stable(shown(doc("inspector.md"), state="refused")) == stable(record)
+    rows = table_rows(doc("inspector.md"), "Field", "What it says of a refused handshake")
+    assert sorted(name for row in rows for name in spans(row[0])) == sorted(record)
+
+
 def test_a_line_of_the_log_in_json(start_server):
     server = start_server("--log-format", "json")
     with RawClient(server) as client:

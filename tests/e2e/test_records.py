@@ -11,7 +11,7 @@ from redis import Redis
 
 from echo.redis_records import EXPIRY, PREFIX
 from tests.e2e.programs import RedisServer
-from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket
+from tests.e2e.raw_client import Frame, RawClient, http_request, open_websocket, upgrade_request
 from tests.e2e.server_process import DEADLINE
 from tests.wire import CLOSE, TEXT, close_frame, frame
 
