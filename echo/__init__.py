@@ -8,7 +8,7 @@ Top: the service
     app.py          create_app: the Flask application, its answers to errors, its headers
     settings.py     Settings: every option
     option_types.py what their values may be
-    forwarded.py    TrustedProxies: who asks, as the proxies in front say
+    proxies.py      TrustedProxies: who asks, as the proxies in front say
     not_found.py    what a 404 says, to clients of other protocols too
     service.py      build_service: the application, its server and its logs in one process
     signals.py      what a process that serves does at signals

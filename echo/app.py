@@ -12,7 +12,7 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from echo import not_found
-from echo.forwarded import TrustedProxies
+from echo.proxies import TrustedProxies
 from echo.handlers import Handlers, SharedRecords
 from echo.logs import MessageLog
 from echo.metrics import Metrics
