@@ -1,5 +1,6 @@
 """The Flask application: routes, answers to errors, security headers."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,6 @@ from werkzeug.routing.exceptions import WebsocketMismatch
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from echo import not_found
-from echo.proxies import TrustedProxies
 from echo.handlers import Handlers, SharedRecords
 from echo.logs import MessageLog
 from echo.metrics import Metrics
@@ -21,6 +21,7 @@ from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
 from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
 from echo.protocol.excerpts import excerpt
+from echo.proxies import TrustedProxies
 from echo.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
@@ -32,16 +33,20 @@ _URL_EXCERPT: Final = 300
 #: Strict-Transport-Security is not among them: browsers apply it to every port of a host name, so
 #: one visit to https://localhost:8443 would break whatever else runs on localhost without TLS.
 _SECURITY_HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 
+#: Before Safari 15.4 'self' did not cover WebSockets, so their sources are spelled out (``{0}``).
+_CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'{0}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+#: A host with or without a port as the policy can name it (CSP Level 3, section 2.3.1).
+_HOST_SOURCE: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
 #: Fields that a recipient ignores where nothing can be made of them (RFC 9110, sections 13.1 and
 #: 14.2), as WSGI calls them, and what Werkzeug reads them with: it raises at some values.
@@ -110,8 +115,8 @@ def create_app(
 
 
 def _index() -> ResponseReturnValue:
-    """``/``: to the page."""
-    return redirect(url_for("ws.echo_display"))
+    """``/``: to the page, relative to it: a proxy may serve this below a prefix of its own."""
+    return redirect("ws/echo_display")
 
 
 def _healthz() -> ResponseReturnValue:
@@ -228,6 +233,9 @@ def _nobody_to_answer(error: ConnectionLost) -> ResponseReturnValue:
 def _add_security_headers(response: Response) -> Response:
     """Say what a browser may do with what it got, and that no cache may keep an error."""
     response.headers.update(_SECURITY_HEADERS)
+    host = (Exchange.of(request.environ).host or "").removesuffix(":")
+    sources = f" ws://{host} wss://{host}" if _HOST_SOURCE.fullmatch(host) else ""
+    response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY.format(sources)
     if response.status_code >= 400:
         # A cache may keep a 404, 405 or 501 that says nothing (RFC 9110, section 15.1).
         response.headers["Cache-Control"] = "no-store"

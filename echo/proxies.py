@@ -1,4 +1,4 @@
-"""What trusted proxies say about a request: X-Forwarded-For, -Proto, -Host and -Port.
+"""What trusted proxies say about a request: X-Forwarded-For, -Proto, -Host, -Port and -Prefix.
 
 A client can send these fields itself. So only the value added by the outermost trusted proxy
 counts, and only if it is well-formed.
@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication
 
-from echo.net.http import Exchange
+from echo.net.http import Exchange, unmapped
 from echo.protocol.origins import DEFAULT_PORTS, MAX_PORT, Origin
 
 #: An address with or without a port, as proxies write it.
@@ -25,6 +25,10 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 
 _PORT: Final = re.compile("[0-9]{1,5}")
 
+#: A path below which a proxy serves: segments of characters that need no encoding (RFC 3986, 3.3),
+#: none of them ``.`` or ``..``. Two slashes at its beginning would make it another host's.
+_PREFIX: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,;=:@]+)+")
+
 #: One without a default port.
 _ANY_SCHEME: Final = "any"
 
@@ -32,9 +36,9 @@ _ANY_SCHEME: Final = "any"
 class TrustedProxies:
     """WSGI middleware that shows the application the request as the client sent it.
 
-    It sets REMOTE_ADDR and REMOTE_PORT (empty if the proxy names no port), HTTP_HOST and
-    wsgi.url_scheme, and host and scheme of the Exchange. A missing or malformed value leaves them
-    as they are.
+    It sets REMOTE_ADDR and REMOTE_PORT (empty if the proxy names no port), HTTP_HOST,
+    wsgi.url_scheme and SCRIPT_NAME, and host and scheme of the Exchange. A missing or malformed
+    value leaves them as they are.
     """
 
     def __init__(self, application: WSGIApplication, hops: int) -> None:
@@ -54,6 +58,13 @@ class TrustedProxies:
             port = self._value(environ, "HTTP_X_FORWARDED_PORT")
             host = _host(self._value(environ, "HTTP_X_FORWARDED_HOST"), port, scheme)
             environ["HTTP_HOST"] = Exchange.of(environ).host = host
+        prefix = self._value(environ, "HTTP_X_FORWARDED_PREFIX").rstrip("/")
+        if _PREFIX.fullmatch(prefix):
+            environ["SCRIPT_NAME"] = prefix
+            # Some proxies take it off the path, and some do not.
+            path = environ["PATH_INFO"].removeprefix(prefix)
+            if path.startswith("/"):
+                environ["PATH_INFO"] = path
         return self._application(environ, start_response)
 
     def _value(self, environ: dict[str, Any], name: str) -> str:
@@ -87,4 +98,4 @@ def _address(text: str) -> tuple[str, str]:
     if port and int(port) > MAX_PORT:
         raise ValueError(f"{text!r} has a port above {MAX_PORT}")
     host = match["bracketed"] or match["ipv4"] or match["ipv6"]
-    return str(ip_address(host)), port
+    return unmapped(str(ip_address(host))), port

@@ -231,8 +231,8 @@ class Settings:
         "--trust-proxy",
         "ECHO_TRUST_PROXY",
         click.IntRange(0, _MOST_HOPS),
-        "Number of proxies in front whose X-Forwarded-For, -Proto, -Host and -Port are trusted; 0 "
-        "for none.",
+        "Number of proxies in front whose X-Forwarded-For, -Proto, -Host, -Port and -Prefix are "
+        "trusted; 0 for none.",
     )
     redis_url: str = _option(
         "",

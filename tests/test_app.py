@@ -4,6 +4,7 @@ import io
 from contextlib import closing
 from html.parser import HTMLParser
 from typing import ClassVar
+from urllib.parse import urljoin
 from wsgiref.handlers import SimpleHandler
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -157,7 +158,7 @@ def assert_security_headers(headers):
         "script-src": "'self'",
         "style-src": "'self'",
         "img-src": "'self' data:",
-        "connect-src": "'self'",
+        "connect-src": "'self' ws://localhost wss://localhost",
         "base-uri": "'none'",
         "form-action": "'none'",
         "frame-ancestors": "'none'",
@@ -216,7 +217,7 @@ def test_no_cache_keeps_that_a_connection_is_unknown(records, status):
 
 
 def test_root_leads_to_the_page(ask):
-    assert ask("GET", "/").location == "/ws/echo_display"
+    assert ask("GET", "/").location == "ws/echo_display"
 
 
 def test_page_is_html(ask):
@@ -259,8 +260,8 @@ class Page(HTMLParser):
 def test_page_loads_only_what_the_application_has_and_nothing_is_inline(ask):
     page = Page(ask("GET", "/ws/echo_display").text)
     assert page.forbidden == []
-    assert [path for path in page.loads if not path.startswith("/static/")] == []
-    assert {ask("GET", path).status_code for path in page.loads} == {200}
+    assert [path for path in page.loads if not path.startswith("../static/")] == []
+    assert {ask("GET", urljoin("/ws/", path)).status_code for path in page.loads} == {200}
     assert {path.rpartition(".")[2] for path in page.loads} >= {"js", "css"}
 
 

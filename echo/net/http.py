@@ -59,8 +59,8 @@ def peer_of(environ: Environ) -> str:
     return _peer(environ["REMOTE_ADDR"], environ["REMOTE_PORT"])
 
 
-def _unmapped(host: str) -> str:
-    """An address, of an IPv4 client also where it came to an IPv6 socket (RFC 4291, 2.5.5.2)."""
+def unmapped(host: str) -> str:
+    """An IP address; as IPv4 where it is an IPv4 one written as IPv6 (RFC 4291, 2.5.5.2)."""
     return host.removeprefix("::ffff:") if "." in host else host
 
 
@@ -128,7 +128,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
     def __init__(self, sock: gevent_socket.socket, address: Any, server: Any) -> None:
         # pywsgi's own constructor opens a buffered reader, for which there is no use here.
         # A unix socket's peer has no address.
-        self.client_address = (_unmapped(str(address[0])), address[1]) if address else ("", "")
+        self.client_address = (unmapped(str(address[0])), address[1]) if address else ("", "")
         self.server = server
         self.channel = server.make_channel(sock)
         self.wsgi_input = _NO_BODY

@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.authority import Authority
 from tests.e2e.browser import browser, complaints, module_page, page  # noqa: F401
+from tests.e2e.programs import Nginx
 from tests.e2e.server_process import ServerProcess
 
 
@@ -55,6 +56,17 @@ def echo_server(shared_server):
     """A running ServerProcess with the default options, shared by tests that leave it as it is."""
     yield shared_server
     shared_server.check()
+
+
+@pytest.fixture
+def nginx_with(tmp_path):
+    """A function that starts nginx in front of a server, see Nginx.in_front_of."""
+    with ExitStack() as stack:
+
+        def start(server, lines, **changes):
+            return stack.enter_context(Nginx.in_front_of(server, tmp_path, lines, **changes))
+
+        yield start
 
 
 @pytest.fixture

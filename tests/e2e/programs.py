@@ -92,6 +92,14 @@ class RedisServer(Program):
         ]
 
 
+#: Lines of nginx's configuration that keep an upgrade.
+UPGRADE = """
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection $http_connection;
+"""
+
+
 class Nginx(Program):
     """nginx with a configuration of its own; its processes stay in the foreground."""
 
@@ -108,3 +116,34 @@ class Nginx(Program):
         """As Program.command."""
         path = self._folder / "nginx.conf"
         return ["nginx", "-p", str(self._folder), "-c", str(path), "-g", "daemon off;"]
+
+    @classmethod
+    def in_front_of(cls, server, folder, lines, location="/", target=""):
+        """Nginx that hands on to a server what is below ``location``.
+
+        ``lines`` of the location; ``target``: a path that replaces ``location``.
+        """
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temporary = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+        url = f"http://127.0.0.1:{server.port}{target}"
+        return cls(
+            folder,
+            lambda port: (
+                f"""
+                pid {folder}/nginx.pid;
+                error_log {folder}/error.log;
+                events {{}}
+                http {{
+                    {temporary}
+                    access_log off;
+                    server {{
+                        listen 127.0.0.1:{port};
+                        location {location} {{
+                            proxy_pass {url};
+                            {lines}
+                        }}
+                    }}
+                }}
+            """
+            ),
+        )

@@ -275,7 +275,9 @@ def test_the_page_is_its_own_under_a_strict_policy(page, echo_server):
         for directive in response.headers["content-security-policy"].split(";")
     )
     assert policy["default-src"] == "'none'"
-    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    host = f"127.0.0.1:{echo_server.port}"
+    assert policy["connect-src"] == f"'self' ws://{host} wss://{host}"
     assert policy["frame-ancestors"] == policy["form-action"] == policy["base-uri"] == "'none'"
 
     html = response.text()

@@ -43,9 +43,9 @@ def test_the_page(echo_server):
     assert response.text.startswith("<!doctype html>")
 
 
-def test_the_page_knows_the_websocket_by_its_path(echo_server):
-    """Not by an address made from Host, which a proxy may have replaced."""
-    assert 'data-echo-path="/ws/echo"' in get(echo_server, PAGE).text
+def test_the_page_knows_the_websocket_by_a_relative_path(echo_server):
+    """Not by an address made from Host, which a proxy may have replaced, nor from its own path."""
+    assert 'data-echo-path="echo"' in get(echo_server, PAGE).text
 
 
 def test_the_root_leads_to_the_page(echo_server):
