@@ -60,6 +60,7 @@ def test_the_terminals_output(server):
         client.read_frame()
         client.send(close_frame(1000))
         client.read_close()
+    server.stdout.wait_for_line("sent: Hello")
     server.stderr.wait_for_line("closed")
     lines = [*server.stdout.lines, *server.stderr.lines]
     assert list(map(digits_apart, transcript.splitlines()[1:])) == list(map(digits_apart, lines))

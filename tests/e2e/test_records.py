@@ -95,10 +95,10 @@ def test_any_process_tells_how_a_connection_ended(shared_nodes):
 
 def test_any_process_tells_why_a_handshake_was_refused(shared_nodes):
     with RawClient(shared_nodes[0]) as client:
-        path = f"/ws/echo?echo-id={connection_id(5)}"
+        path = f"/ws/echo?echo-id={connection_id(6)}"
         client.send(upgrade_request(shared_nodes[0].port, path=path, origin="https://a.example"))
         assert client.read_response().status == 403
-    own, other = (wait_for(node, 5, "refused") for node in shared_nodes)
+    own, other = (wait_for(node, 6, "refused") for node in shared_nodes)
     assert own == other
     assert (other["peer"], other["status"]) == (client.address, 403)
     assert ["Origin", "https://a.example"] in other["headers"]

@@ -126,7 +126,7 @@ def test_another_wsgi_server_cannot_upgrade(more):
 
 
 def test_another_wsgi_server_refuses_like_ours():
-    with pytest.raises(UpgradeRequired, match="lacks 'Upgrade: websocket'"):
+    with pytest.raises(UpgradeRequired, match="instead of 'Upgrade: websocket'"):
         upgrade(websocket_environ(HTTP_UPGRADE="h2c"), POLICY)
 
 

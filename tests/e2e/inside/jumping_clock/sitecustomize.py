@@ -14,7 +14,7 @@ import time
 HOUR = 3600
 
 #: The modules that tell people when something was, and decide nothing by it.
-TELLERS = {"echo.net.registry", "echo.inspector.connection", "echo.logs"}
+TELLERS = {"echo.net.records", "echo.inspector.connection", "echo.logs"}
 
 _real_time = time.time
 _real_clock = time.clock_gettime
