@@ -15,7 +15,6 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from echo import not_found
 from echo.handlers import Handlers, SharedRecords
 from echo.logs import MessageLog
-from echo.metrics import Metrics
 from echo.net.http import ID_FIELD, Exchange, peer_of
 from echo.net.registry import Registry
 from echo.net.upgrade import is_accepting
@@ -73,13 +72,13 @@ def create_app(
     message_log: MessageLog | None = None,
     registry: Registry | None = None,
     records: SharedRecords | None = None,
-    metrics: Metrics | None = None,
+    metrics_page: Callable[[], ResponseReturnValue] | None = None,
 ) -> Flask:
     """The application: the article's routes under /ws, ``/`` that leads to the page.
 
     ``message_log`` gets every message that arrives; ``registry`` is the one of the server that the
     application is for; ``records`` are those of all processes, None if they share none;
-    ``metrics``: what /metrics shows, None for no such route.
+    ``metrics_page``: the view of /metrics, None for no such route.
     """
     app = _Service(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
@@ -93,8 +92,8 @@ def create_app(
     app.add_url_rule("/", "index", _index)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/readyz", "readyz", _readyz)
-    if metrics is not None:
-        app.add_url_rule("/metrics", "metrics", metrics.page)
+    if metrics_page is not None:
+        app.add_url_rule("/metrics", "metrics", metrics_page)
     app.url_map.merge_slashes = False
     for endpoint in ("ws.echo", "ws.inspect"):
         for rule in app.url_map.iter_rules(endpoint):

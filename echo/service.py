@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 from traceback import format_exception
-from typing import Any, Final, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 import click
 import gevent
@@ -19,7 +19,6 @@ from echo import metrics_files
 from echo.app import create_app
 from echo.log_formats import FORMATS
 from echo.logs import Logs
-from echo.metrics import Metrics
 from echo.net.certificate import Certificate
 from echo.net.counters import Counters
 from echo.net.events import Events
@@ -27,6 +26,9 @@ from echo.net.registry import Registry
 from echo.net.server import HTTPServer
 from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.settings import Settings
+
+if TYPE_CHECKING:
+    from echo.metrics import Metrics
 
 #: Bytes of a block by whose size glibc's malloc raises its thresholds when it is freed.
 _LARGE: Final = 16 * 1024 * 1024
@@ -64,6 +66,7 @@ def build_service(
         stack.callback(logs.close, closing / 2)
         counters = None if settings.metrics == "off" else Counters()
         metrics = None if counters is None else _make_metrics(counters, logs)
+        page = None if metrics is None else metrics.page
         records = None
         if settings.redis_url:
             from echo.redis_records import RedisRecords  # noqa: PLC0415
@@ -73,7 +76,7 @@ def build_service(
         limits = settings.limits()
         until_closing = max(0.0, limits.shutdown_timeout - closing)
         registry = Registry(show_credentials=settings.show_credentials)
-        application = create_app(settings, logs.messages, registry, records, metrics)
+        application = create_app(settings, logs.messages, registry, records, page)
         server = HTTPServer(
             listener,
             # Not the Flask object: its __call__ would be one more on the C stack of each greenlet.
@@ -125,8 +128,11 @@ def nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
 
 
-def _make_metrics(counters: Counters, logs: Logs) -> Metrics | None:
+def _make_metrics(counters: Counters, logs: Logs) -> "Metrics | None":
     """The metrics; None, and a notice, when other processes are to share them and cannot."""
+    # The library takes a tenth of the service's start.
+    from echo.metrics import Metrics  # noqa: PLC0415
+
     try:
         metrics_files.check()
         return Metrics(counters, logs.dropped)

@@ -1,5 +1,6 @@
 """What all tests need."""
 
+import os
 import sys
 import threading
 
@@ -22,6 +23,8 @@ def _keep_main_greenlet(*_: object) -> None:
 
 
 def pytest_configure(config):
-    """Prepare the threads of a run that measures coverage."""
+    """Let servers start fast, and prepare the threads of a run that measures coverage."""
+    # A server that may not keep its bytecode compiles itself anew at each of some hundred starts.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if config.getoption("cov_source", None):
         threading.setprofile(_keep_main_greenlet)

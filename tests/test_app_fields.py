@@ -133,7 +133,7 @@ PATHS = st.sampled_from(
 @pytest.fixture(scope="module")
 def metered():
     metrics = Metrics(Counters(), lambda: 0)
-    return create_app(Settings(trust_proxy=1), metrics=metrics)
+    return create_app(Settings(trust_proxy=1), metrics_page=metrics.page)
 
 
 @settings(max_examples=int(os.environ.get("ECHO_TEST_EXAMPLES", "300")), deadline=None)
