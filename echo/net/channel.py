@@ -13,7 +13,6 @@ from time import monotonic
 from typing import ClassVar, Final
 
 import gevent
-from gevent import socket as gevent_socket
 from greenlet import greenlet
 
 from echo.net.turns import Turns
@@ -64,15 +63,14 @@ class Channel:
         "_writing",
     )
 
-    def __init__(self, sock: gevent_socket.socket, turns: Turns | None = None) -> None:
-        """Take over a connected socket; ``close`` ends it.
+    def __init__(self, sock: socket, turns: Turns | None = None) -> None:
+        """Take over a connected socket, a plain one, as waiting is this class's own affair.
 
-        ``turns``: for ``yield_now``, shared with other channels; None for turns of its own.
+        ``close`` ends it. ``turns``: for ``yield_now``, shared with other channels; None for turns
+        of its own.
         """
-        # gevent's socket brings watchers of its own; the plain one underneath is enough, as waiting
-        # is this class's own affair.
-        self._sock = socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        self._sock.setblocking(False)
+        self._sock = sock
+        sock.setblocking(False)
         if self._sock.family in (AF_INET, AF_INET6):
             self._sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._greenlet = gevent.getcurrent()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EPIPE
 from io import BytesIO
+from socket import socket
 from ssl import SSLError
 from time import monotonic
 from traceback import format_exception
@@ -16,7 +17,6 @@ from typing import Any, Final, Self
 from urllib.parse import unquote_to_bytes
 
 from gevent import GreenletExit
-from gevent import socket as gevent_socket
 from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
 
@@ -125,7 +125,7 @@ class HTTPHandler(WebSocketHandler):  # type: ignore[misc]  # gevent-websocket h
 
     environ: Environ | None
 
-    def __init__(self, sock: gevent_socket.socket, address: Any, server: Any) -> None:
+    def __init__(self, sock: socket, address: Any, server: Any) -> None:
         # pywsgi's own constructor opens a buffered reader, for which there is no use here.
         # A unix socket's peer has no address.
         self.client_address = (unmapped(str(address[0])), address[1]) if address else ("", "")

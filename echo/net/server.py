@@ -7,7 +7,6 @@ from typing import Any, Final, NoReturn, TextIO, cast
 from wsgiref.types import WSGIApplication
 
 import gevent
-from gevent import socket as gevent_socket
 from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
@@ -157,7 +156,7 @@ class HTTPServer(WSGIServer):
         """
         return local_url(scheme, self.host, self.address[1], tls=self._certificate is not None)
 
-    def make_channel(self, sock: gevent_socket.socket) -> Channel:
+    def make_channel(self, sock: socket) -> Channel:
         """The channel of a connection that was accepted."""
         if self._certificate is None:
             return Channel(sock, self._message_turns)
@@ -228,7 +227,7 @@ class HTTPServer(WSGIServer):
         busy = self.turns.crowded or self._message_turns.crowded
         return _ACCEPTED if busy or not self._shared else 1
 
-    def do_handle(self, sock: gevent_socket.socket, address: Any) -> None:
+    def do_handle(self, sock: socket, address: Any) -> None:
         """Serve a connection that was accepted, in a greenlet of its own.
 
         Without gevent's wrapper, which closes what the handler's Channel closes already: what lies
@@ -236,7 +235,7 @@ class HTTPServer(WSGIServer):
         """
         self._greenlets.spawn(self.handle, sock, address)
 
-    def handle(self, sock: gevent_socket.socket, address: Any) -> None:
+    def handle(self, sock: socket, address: Any) -> None:
         """Serve a connection that was accepted, or refuse it when there are too many."""
         if len(self._clients) >= self.capacity:
             self._refuse(sock, address)
@@ -253,10 +252,16 @@ class HTTPServer(WSGIServer):
                 self._keepalive.forget(handler.connection)
                 self.events.closed(self.registry.close(handler.connection))
 
-    def do_read(self) -> tuple[gevent_socket.socket, Any] | None:  # type: ignore[override]
-        """Accept a connection. Without descriptors for it, say so once and try again later."""
+    def do_read(self) -> tuple[socket, Any] | None:  # type: ignore[override]
+        """Accept a connection. Without descriptors for it, say so once and try again later.
+
+        It is a plain socket: nobody would use the watchers of one of gevent's.
+        """
+        listener = self.socket
         try:
-            accepted: tuple[gevent_socket.socket, Any] | None = super().do_read()
+            descriptor, address = listener._accept()  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return None
         except OSError as error:
             if error.errno not in _NO_DESCRIPTORS:
                 raise
@@ -267,7 +272,7 @@ class HTTPServer(WSGIServer):
             self.stop_accepting()
             gevent.spawn_later(_ACCEPT_PAUSE, self._accept_again)
             return None
-        return accepted
+        return socket(listener.family, listener.type, listener.proto, fileno=descriptor), address
 
     def _end_overdue_messages(self) -> NoReturn:
         """End messages that take too long, once a second."""
@@ -280,7 +285,7 @@ class HTTPServer(WSGIServer):
         if not self.closed:
             self.start_accepting()
 
-    def _refuse(self, sock: gevent_socket.socket, address: Any) -> None:
+    def _refuse(self, sock: socket, address: Any) -> None:
         """Answer 503 to a connection above the capacity."""
         reason = f"this server takes {self.capacity} connections at a time; try again later"
         handler = HTTPHandler(sock, address, self)

@@ -4,10 +4,9 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from errno import ECONNRESET
+from socket import socket
 from time import monotonic
 from typing import Final, NoReturn
-
-from gevent import socket as gevent_socket
 
 from echo.net.channel import RECEIVE_SIZE, Channel, NothingReceived
 from echo.net.turns import Turns
@@ -38,7 +37,7 @@ class TLSChannel(Channel):
 
     def __init__(
         self,
-        sock: gevent_socket.socket,
+        sock: socket,
         context: ssl.SSLContext,
         turns: Turns | None = None,
     ) -> None:
