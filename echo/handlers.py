@@ -102,7 +102,8 @@ class Handlers:
                 try:
                     handler(environ)
                 except (HandshakeError, ConnectionLost) as refusal:
-                    Exchange.of(environ).refused = refusal
+                    # Without its traceback, which would hold on to the environ, and so to itself.
+                    Exchange.of(environ).refused = refusal.with_traceback(None)
                 else:
                     return ()
             return application(environ, start_response)
