@@ -15,6 +15,8 @@ test: $(VENV)/test lint ## Every test, with branch coverage.
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || ($(APT) update && ($(APT) install -y chromium-headless-shell || $(APT) install -y chromium))
 	@command -v redis-server >/dev/null || ($(APT) update && $(APT) install -y redis-server)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ($(APT) update && $(APT) install -y nginx-light)
+	@command -v firefox-esr >/dev/null || ($(APT) update && $(APT) install -y --no-install-recommends firefox-esr) || echo "Without firefox-esr the tests in Firefox are skipped."
+	@(command -v WebKitWebDriver && command -v Xvfb) >/dev/null || ($(APT) update && $(APT) install -y --no-install-recommends webkit2gtk-driver xvfb) || echo "Without webkit2gtk-driver and xvfb the tests in WebKit are skipped."
 	$(BIN)/python -m pytest -n 4 --dist worksteal --cov --cov-report=term
 	$(BIN)/python tests/check_raises.py
 

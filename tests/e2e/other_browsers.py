@@ -22,6 +22,10 @@ import websocket
 
 from tests.e2e.server_process import DEADLINE, Output, reserve_port
 
+#: Seconds that a browser may take for anything; they start slowly on a busy machine.
+PATIENCE = 3 * DEADLINE
+
+#: The key, as both protocols have it.
 ENTER = "\ue007"
 
 #: Firefox by itself asks several services on the internet. Whatever is not on this machine is asked
@@ -46,10 +50,17 @@ FIREFOX_PREFERENCES = {
     "toolkit.telemetry.server": "data:,",
 }
 
-#: Firefox reports errors of scripts, but not what the page's security policy has refused.
-REPORT_REFUSALS = """() => addEventListener("securitypolicyviolation", (event) => {
-    console.error(`${event.violatedDirective} refuses ${event.blockedURI}`);
-})"""
+#: Keeps what a page hears of its own faults: errors, files that do not load, rejected promises, and
+#: what its security policy refuses.
+NOTE_COMPLAINTS = """() => {
+    window.complaints = [];
+    const note = (type, describe) =>
+        addEventListener(type, (event) => { window.complaints.push(describe(event)); }, true);
+    note("error", ({message, target}) => message ?? `${target.outerHTML} does not load`);
+    note("unhandledrejection", ({reason}) => String(reason));
+    note("securitypolicyviolation", ({violatedDirective, blockedURI}) =>
+        `${violatedDirective} refuses ${blockedURI}`);
+}"""
 
 
 class OtherBrowser(ABC):
@@ -67,10 +78,6 @@ class OtherBrowser(ABC):
     def _act(self, *sources):
         """Do what the sources of input do, in the form that is the same in both protocols."""
 
-    @abstractmethod
-    def take_complaints(self):
-        """What the browser has reported as wrong since it was last asked, such as script errors."""
-
     def open(self, url):
         """Load a page anew, even if it differs from the one before in the fragment alone."""
         self.leave()
@@ -79,6 +86,10 @@ class OtherBrowser(ABC):
     def leave(self):
         """Leave the page, which closes its connection."""
         self._go_to("about:blank")
+
+    def take_complaints(self):
+        """What was wrong with the page since it was opened or last asked, such as script errors."""
+        return self.evaluate("() => window.complaints?.splice(0) ?? []")
 
     def evaluate(self, function, *arguments):
         """What a JavaScript function returns for these arguments, as JSON has it."""
@@ -103,7 +114,7 @@ class OtherBrowser(ABC):
 
     def expect(self, selector, *patterns):
         """Wait until as many visible elements match, each with its pattern in its text."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while True:
             texts = self.texts(selector)
             if len(texts) == len(patterns) and all(map(re.search, patterns, texts)):
@@ -139,17 +150,10 @@ class Firefox(OtherBrowser):
         """``connection``: a websocket.WebSocket to its BiDi server."""
         self._connection = connection
         self._number = 0
-        self._complaints = []
         self._command("session.new", capabilities={})
-        self._command("session.subscribe", events=["log.entryAdded"])
-        self._command("script.addPreloadScript", functionDeclaration=REPORT_REFUSALS)
+        self._command("script.addPreloadScript", functionDeclaration=NOTE_COMPLAINTS)
         (tab,) = self._command("browsingContext.getTree")["contexts"]
         self._tab = tab["context"]
-
-    def take_complaints(self):
-        """As OtherBrowser has it."""
-        complaints, self._complaints = self._complaints, []
-        return complaints
 
     def _go_to(self, url):
         self._command("browsingContext.navigate", context=self._tab, url=url, wait="complete")
@@ -169,10 +173,7 @@ class Firefox(OtherBrowser):
         self._number += 1
         command = {"id": self._number, "method": method, "params": parameters}
         self._connection.send(json.dumps(command))
-        while (answer := json.loads(self._connection.recv()))["type"] == "event":
-            entry = answer["params"]
-            if entry["level"] in {"error", "warn"}:
-                self._complaints.append(entry["text"])
+        answer = json.loads(self._connection.recv())
         assert answer["type"] == "success", answer
         return answer["result"]
 
@@ -180,32 +181,20 @@ class Firefox(OtherBrowser):
 class WebKit(OtherBrowser):
     """WebKitGTK's MiniBrowser, by WebDriver (https://www.w3.org/TR/webdriver2/)."""
 
-    def __init__(self, port, program, console):
-        """``port``: its driver's; ``console``: the path of a file for what pages log."""
+    def __init__(self, port):
+        """``port``: its driver's."""
         self._port = port
-        self._console = console
-        # The driver throws away what the browser writes.
-        command = ["-c", f'exec "$0" "$@" >{console} 2>&1', str(program), "--automation"]
-        options = {
-            "binary": "/bin/sh",
-            "args": [*command, "--enable-write-console-messages-to-stdout=true"],
-        }
-        capabilities = {"alwaysMatch": {"webkitgtk:browserOptions": options}}
-        session = self._request("POST", "/session", capabilities=capabilities)
+        session = self._request("POST", "/session", capabilities={})
         self._path = f"/session/{session['sessionId']}"
 
     def quit(self):
         """End the browser."""
         self._request("DELETE", self._path)
 
-    def take_complaints(self):
-        """As OtherBrowser has it."""
-        lines = self._console.read_text(encoding="utf-8").splitlines()
-        os.truncate(self._console, 0)
-        return [line for line in lines if re.match("CONSOLE .*(ERROR|WARN)", line)]
-
     def _go_to(self, url):
         self._request("POST", f"{self._path}/url", url=url)
+        # Not before the page's own scripts run: WebDriver has nothing for that.
+        self.evaluate(NOTE_COMPLAINTS)
 
     def _evaluate(self, expression):
         script = f"return {expression}"
@@ -215,7 +204,7 @@ class WebKit(OtherBrowser):
         self._request("POST", f"{self._path}/actions", actions=sources)
 
     def _request(self, method, path, **body):
-        with closing(HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)) as connection:
             connection.request(method, path, json.dumps(body))
             response = connection.getresponse()
             answer = json.load(response)
@@ -249,7 +238,7 @@ def running(folder, *command, **environment):
     finally:
         process.terminate()
         try:
-            process.wait(DEADLINE)
+            process.wait(PATIENCE)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -269,9 +258,9 @@ def firefox(folder):
     (folder / "user.js").write_text("".join(lines), encoding="utf-8")
     options = ("--headless", "--no-remote", "--profile", str(folder))
     with running(folder, program, *options, "--remote-debugging-port", "0") as output:
-        url = output.wait_for_line(r"BiDi listening on (ws://.*)")[1]
+        url = output.wait_for_line(r"BiDi listening on (ws://.*)", PATIENCE)[1]
         connection = websocket.create_connection(
-            f"{url}/session", timeout=DEADLINE, suppress_origin=True
+            f"{url}/session", timeout=PATIENCE, suppress_origin=True
         )
         with closing(connection):
             yield Firefox(connection)
@@ -289,26 +278,27 @@ def webkit(folder):
         closing(reserve_port()) as reservation,
         running(folder, screen, "-displayfd", "1", "-nolisten", "tcp") as screen_output,
     ):
-        display = screen_output.wait_for_line(r"^(\d+)$")[1]
+        display = screen_output.wait_for_line(r"^(\d+)$", PATIENCE)[1]
         port = reservation.getsockname()[1]
         environment = {
             "DISPLAY": f":{display}",
             "DBUS_SESSION_BUS_ADDRESS": "disabled:",
             "GSETTINGS_BACKEND": "memory",
+            "WEBKIT_DISABLE_COMPOSITING_MODE": "1",  # which would be for a GPU
             "NO_AT_BRIDGE": "1",
         }
         with running(folder, driver, f"--port={port}", **environment):
             wait_until_it_listens(port)
-            browser = WebKit(port, program, folder / "console")
+            browser = WebKit(port)
             yield browser
             browser.quit()
 
 
 def wait_until_it_listens(port):
     """Wait until somebody listens on a port of this machine."""
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + PATIENCE
     while True:
         with suppress(ConnectionRefusedError):
-            return socket.create_connection(("127.0.0.1", port), DEADLINE).close()
+            return socket.create_connection(("127.0.0.1", port), PATIENCE).close()
         assert time.monotonic() < deadline, f"nobody listens on port {port}"
         time.sleep(0.05)

@@ -29,8 +29,9 @@ def other_browser(running_browser, start_server):
     The test fails when the browser has had something to complain about.
     """
     yield running_browser
+    complaints = running_browser.take_complaints()
     running_browser.leave()
-    assert running_browser.take_complaints() == []
+    assert complaints == []
 
 
 def open_page(browser, server, fragment=""):
