@@ -22,6 +22,8 @@ programs: $(VENV)/test ## Install what the tests need from Debian, where it is m
 	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || ($(APT) update && ($(APT) install -y chromium-headless-shell || $(APT) install -y chromium))
 	@command -v redis-server >/dev/null || ($(APT) update && $(APT) install -y redis-server)
 	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || ($(APT) update && $(APT) install -y nginx-light)
+	@command -v firefox-esr >/dev/null || ($(APT) update && $(APT) install -y --no-install-recommends firefox-esr) || echo "Without firefox-esr the tests in Firefox are skipped."
+	@(command -v WebKitWebDriver && command -v Xvfb) >/dev/null || ($(APT) update && $(APT) install -y --no-install-recommends webkit2gtk-driver xvfb) || echo "Without webkit2gtk-driver and xvfb the tests in WebKit are skipped."
 
 fuzz: $(VENV)/test ## The random tests for about ten minutes: more streams, more resets.
 	ECHO_TEST_EXAMPLES=3000 ECHO_TEST_RESETS=20000 $(BIN)/python -m pytest -n 2 --dist worksteal \
