@@ -29,14 +29,17 @@ PATIENCE = 3 * DEADLINE
 ENTER = "\ue007"
 
 #: Firefox by itself asks several services on the internet. Whatever is not on this machine is asked
-#: through a proxy, and at the proxy's port nobody listens.
+#: through a proxy, and at the proxy's port nobody listens. Nor does it prepare pages nobody opens.
 FIREFOX_PREFERENCES = {
     "app.normandy.enabled": False,
     "app.update.disabledForTesting": True,
     "browser.safebrowsing.downloads.enabled": False,
     "browser.safebrowsing.malware.enabled": False,
     "browser.safebrowsing.phishing.enabled": False,
+    "browser.newtabpage.enabled": False,
+    "browser.startup.page": 0,
     "datareporting.policy.dataSubmissionEnabled": False,
+    "dom.ipc.processPrelaunch.enabled": False,
     "extensions.update.enabled": False,
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
