@@ -1,7 +1,7 @@
 """What is known of connections and of refused handshakes, and the store of what is over."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from socket import AF_INET6, inet_ntoa, inet_pton
@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 from echo.net.connection import Connection
+from echo.protocol.credentials import Redactor
 from echo.protocol.errors import Cause
 from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.protocol.rfc6455 import close_code_name
@@ -104,28 +105,33 @@ class RefusedHandshake:
         connection_id: str,
         peer: str,
         line: str,
-        fields: Iterable[tuple[str, str]],
+        fields: Sequence[tuple[str, str]],
         *,
         status: int,
         reason: str,
         cures: Iterable[str],
+        hash_key: bytes | None,
     ) -> Self:
-        """The record of a handshake that is refused now."""
-        headers: list[list[str]] = []
-        room, omitted = _FIELDS_EXCERPT, 0
+        """The record of a handshake that is refused now.
+
+        ``hash_key``: as Redactor's, by which credentials are replaced; None to show them.
+        """
+        headers: list[tuple[str, str]] = []
+        room = _FIELDS_EXCERPT
         for name, value in fields:
-            shown = [excerpt(name, ENTRY_EXCERPT), excerpt(value, ENTRY_EXCERPT)]
+            shown = (excerpt(name, ENTRY_EXCERPT), excerpt(value, ENTRY_EXCERPT))
             room -= _FIELD_COST + len(shown[0]) + len(shown[1])
-            if room < 0:
-                omitted += 1
-            else:
+            if room >= 0:
                 headers.append(shown)
+        omitted = len(fields) - len(headers)
+        if hash_key is not None:
+            headers = Redactor(headers, hash_key).redact(headers)
         return cls(
             id=connection_id,
             peer=peer,
             began=_iso(datetime.now(UTC)),
             request_line=excerpt(line, ENTRY_EXCERPT),
-            headers=headers,
+            headers=[list(field) for field in headers],
             headers_omitted=omitted,
             status=status,
             reason=excerpt(reason, ENTRY_EXCERPT),

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs
 
 from echo.net.connection import Connection
 from echo.net.records import ConnectionRecord, KeptRecords, Record, RefusedHandshake
-from echo.protocol.credentials import Redactor
 from echo.protocol.errors import BadRequest
 from echo.protocol.excerpts import quoted
 
@@ -133,10 +132,15 @@ class Registry:
         chosen = chosen_id(query)
         if chosen is None or not is_id(chosen) or chosen in self._open:
             chosen = _new_id()
-        if not self._show_credentials:
-            fields = Redactor(fields, secrets.token_bytes(_KEY_BYTES)).redact(fields)
         record = RefusedHandshake.of(
-            chosen, peer, line, fields, status=status, reason=reason, cures=cures
+            chosen,
+            peer,
+            line,
+            fields,
+            status=status,
+            reason=reason,
+            cures=cures,
+            hash_key=None if self._show_credentials else secrets.token_bytes(_KEY_BYTES),
         )
         self._closed.forget(record.id)
         self._refused.add(record)

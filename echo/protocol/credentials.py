@@ -7,6 +7,7 @@ cookies and passwords; RFC 9110, section 9.3.8, asks the same of TRACE.
 import re
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 #: Fields of the handshake itself, never credentials as a whole, and the one whose elements may be.
@@ -15,6 +16,12 @@ _SUBPROTOCOL_FIELD: Final = "sec-websocket-protocol"
 
 #: An element of the list in that field.
 _ELEMENT: Final = re.compile(r"[^, \t]+")
+
+#: Offers of subprotocols that are looked at: nobody has as many, and a head has room for thousands.
+_MOST_OFFERS: Final = 200
+
+#: What is shown of the others.
+_NOT_LOOKED_AT: Final = "(not shown)"
 
 #: Bytes of the hash that replaces a credential.
 _HASH_SIZE: Final = 4
@@ -72,13 +79,17 @@ class Redactor:
         self._key = key
         self._subprotocols: dict[str, str] = {}
         patterns: Sequence[re.Pattern[str]] = _SUBPROTOCOLS
-        for name, value in request:
-            if name.lower() == _SUBPROTOCOL_FIELD:
-                for offer in _ELEMENT.findall(value):
-                    shown = self._replace(_SUBPROTOCOL_FIELD, offer, patterns)
-                    self._subprotocols[offer] = shown
-                    announced = shown == offer and _ANNOUNCES_NEXT.fullmatch(offer)
-                    patterns = _WHOLE if announced else _SUBPROTOCOLS
+        offers = (
+            offer[0]
+            for name, value in request
+            if name.lower() == _SUBPROTOCOL_FIELD
+            for offer in _ELEMENT.finditer(value)
+        )
+        for offer in islice(offers, _MOST_OFFERS):
+            shown = self._replace(_SUBPROTOCOL_FIELD, offer, patterns)
+            self._subprotocols[offer] = shown
+            announced = shown == offer and _ANNOUNCES_NEXT.fullmatch(offer)
+            patterns = _WHOLE if announced else _SUBPROTOCOLS
 
     def redact(self, fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """The same fields of the request or of its response, without credentials."""
@@ -86,7 +97,8 @@ class Redactor:
 
     def _value(self, name: str, value: str) -> str:
         if name == _SUBPROTOCOL_FIELD:
-            return _ELEMENT.sub(lambda match: self._subprotocols.get(match[0], match[0]), value)
+            shown = self._subprotocols
+            return _ELEMENT.sub(lambda match: shown.get(match[0], _NOT_LOOKED_AT), value)
         if name.startswith(_HANDSHAKE_FIELDS):
             return value
         return self._replace(name, value, _WHOLE if _NAMES.search(name) else _VALUES)

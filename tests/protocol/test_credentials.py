@@ -16,6 +16,12 @@ def redact(*fields, key=KEY):
     return Redactor(fields, key).redact(fields)
 
 
+def test_of_very_many_offers_only_the_first_are_shown():
+    offers = [f"offer{number}" for number in range(300)]
+    ((_, shown),) = redact(("Sec-WebSocket-Protocol", ", ".join(offers)))
+    assert shown.split(", ") == offers[:200] + ["(not shown)"] * 100
+
+
 def protocols(*values):
     """What is shown of the field that offers subprotocols."""
     return [value for _, value in redact(*(("Sec-WebSocket-Protocol", one) for one in values))]
