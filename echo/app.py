@@ -207,13 +207,23 @@ def _nothing_here() -> str:
     )
 
 
-def _no_websocket_here(_: WebsocketMismatch) -> ResponseReturnValue:
+def _cut_loose(error: Exception) -> None:
+    """Break the circle of a request and what went wrong with its route, whose traceback leads back.
+
+    So nothing is left to the garbage collector, which comes rarely.
+    """
+    error.__traceback__ = error.__context__ = None
+
+
+def _no_websocket_here(error: WebsocketMismatch) -> ResponseReturnValue:
     """An upgrade request to a page."""
+    _cut_loose(error)
     return _plain_text(404, _nothing_here())
 
 
 def _http_error(error: HTTPException) -> WerkzeugResponse:
     """A redirect as it is; an error as plain text with its own header fields."""
+    _cut_loose(error)
     response = error.get_response(request.environ)
     if response.status_code >= 400:
         unknown_path = isinstance(error, NotFound) and error.description == NotFound.description

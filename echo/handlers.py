@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from flask import Blueprint, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
@@ -13,7 +13,7 @@ from echo.net.http import Environ, Exchange
 from echo.net.records import Record
 from echo.net.registry import Registry, is_id
 from echo.net.upgrade import upgrade
-from echo.protocol.errors import ConnectionLost, HandshakeError, WebSocketError
+from echo.protocol.errors import ConnectionLost, HandshakeError
 from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.rfc6455 import Opcode
 
@@ -67,7 +67,7 @@ class Handlers:
 
     def refuse(self) -> ResponseReturnValue:
         """``/ws/echo`` and ``/ws/inspect`` where the handshake is refused."""
-        raise cast(WebSocketError, Exchange.of(request.environ).refused)
+        raise Exchange.of(request.environ).take_refused()
 
     def echo_display(self) -> ResponseReturnValue:
         """``/ws/echo_display``: the page that talks to ``/ws/echo``."""
@@ -102,8 +102,7 @@ class Handlers:
                 try:
                     handler(environ)
                 except (HandshakeError, ConnectionLost) as refusal:
-                    # Without its traceback, which would hold on to the environ, and so to itself.
-                    Exchange.of(environ).refused = refusal.with_traceback(None)
+                    Exchange.of(environ).refused = refusal
                 else:
                     return ()
             return application(environ, start_response)

@@ -1,5 +1,6 @@
 """The Flask application by itself: routes, answers to errors, security headers."""
 
+import gc
 import io
 from contextlib import closing
 from html.parser import HTMLParser
@@ -214,6 +215,21 @@ def test_no_cache_keeps_that_a_connection_is_unknown(records, status):
     response = client.get(f"/ws/connections/{'x' * 22}")
     assert response.status_code == status
     assert response.headers.getlist("Cache-Control") == ["no-store"]
+
+
+@pytest.mark.parametrize("headers", [{}, HANDSHAKE], ids=["plain", "handshake"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/ws/echo", "/ws/echo_display", "/ws/connections/x"]
+)
+def test_a_request_leaves_nothing_to_the_garbage_collector(app, path, headers):
+    call(app, create_environ(path, headers=headers))  # what is made once
+    gc.collect()
+    gc.disable()
+    try:
+        call(app, create_environ(path, headers=headers))
+        assert [one for one in gc.get_objects() if isinstance(one, Exchange)] == []
+    finally:
+        gc.enable()
 
 
 def test_root_leads_to_the_page(ask):

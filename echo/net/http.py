@@ -100,6 +100,16 @@ class Exchange:
     refusal: str = ""
     refused_as: str = ""
 
+    def take_refused(self) -> WebSocketError:
+        """Why the opening handshake was refused, for the one who raises it.
+
+        It is not kept here: its traceback leads to the environ, and from there back to this.
+        """
+        refused, self.refused = self.refused, None
+        if refused is None:
+            raise LookupError("the opening handshake was not refused")
+        return refused.with_traceback(None)
+
     @classmethod
     def of(cls, environ: Environ) -> Self:
         """The exchange of a request; made from the environ under another WSGI server."""
