@@ -7,15 +7,16 @@ import os
 import sys
 from pathlib import Path
 from signal import Signals
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
-from flask import Flask
 
-from echo.app import create_app
 from echo.service import build_service
 from echo.settings import Settings, add_options
 from echo.signals import RELOAD, stop_on_signals
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 @add_options
@@ -80,11 +81,12 @@ def main() -> None:
     sys.exit(status)
 
 
-def __getattr__(name: str) -> Flask:
+def __getattr__(name: str) -> "Flask":
     """Make ``app`` when a WSGI tool first asks for it, so that the command does not."""
     if name != "app":
         raise AttributeError(name)
-    # On a server of another kind no request becomes a WebSocket: there are no messages to log.
+    from echo.app import create_app  # noqa: PLC0415
+
     application = globals()[name] = create_app(Settings.from_environment())
     return application
 

@@ -1,51 +1,25 @@
-"""The Flask application: routes, answers to errors, security headers."""
+"""The Flask application: the routes and what they answer."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from flask import Flask, Response, abort, redirect, request, url_for
+from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.http import parse_date, parse_etags, parse_if_range_header, parse_range_header
-from werkzeug.routing.exceptions import WebsocketMismatch
-from werkzeug.wrappers import Response as WerkzeugResponse
 
-from echo import not_found
-from echo.handlers import Handlers, SharedRecords
+from echo import answers
+from echo.handlers import Handlers
 from echo.logs import MessageLog
-from echo.net.http import ID_FIELD, Exchange, peer_of
-from echo.net.registry import Registry
+from echo.net.http import Exchange
+from echo.net.records import Record
+from echo.net.registry import Registry, is_id
 from echo.net.upgrade import is_accepting
-from echo.protocol.errors import ConnectionLost, HandshakeError, UpgradeRequired
-from echo.protocol.excerpts import excerpt
-from echo.proxies import TrustedProxies
 from echo.settings import Settings
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
-
-#: Characters of the page's URL in a reason: the Host in it may be a whole header field.
-_URL_EXCERPT: Final = 300
-
-#: The page needs its own script, style and pictures and its own WebSocket, and nothing else.
-#: Strict-Transport-Security is not among them: browsers apply it to every port of a host name, so
-#: one visit to https://localhost:8443 would break whatever else runs on localhost without TLS.
-_SECURITY_HEADERS: Final = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
-#: Before Safari 15.4 'self' did not cover WebSockets, so their sources are spelled out (``{0}``).
-_CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'{0}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-
-#: A host with or without a port as the policy can name it (CSP Level 3, section 2.3.1).
-_HOST_SOURCE: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
 #: Fields that a recipient ignores where nothing can be made of them (RFC 9110, sections 13.1 and
 #: 14.2), as WSGI calls them, and what Werkzeug reads them with: it raises at some values.
@@ -59,6 +33,13 @@ _READ_WITH: Final[dict[str, Callable[[str], object]]] = {
 }
 
 
+#: What to tell whoever asks for a connection that is not known: without shared records, and with.
+_UNKNOWN_HERE: Final = (
+    "This process knows no connection of that id; another one may, if there are several."
+)
+_UNKNOWN: Final = "No process knows a connection of that id, or it was forgotten."
+
+
 class _Service(Flask):
     """Flask without what looks, several times a request, for views that are ``async``: none is."""
 
@@ -67,33 +48,52 @@ class _Service(Flask):
         return func
 
 
-def create_app(
-    settings: Settings,
-    message_log: MessageLog | None = None,
-    registry: Registry | None = None,
-    records: SharedRecords | None = None,
-    metrics_page: Callable[[], ResponseReturnValue] | None = None,
-) -> Flask:
-    """The application: the article's routes under /ws, ``/`` that leads to the page.
+class SharedRecords(Protocol):
+    """The records of connections of all processes."""
 
-    ``message_log`` gets every message that arrives; ``registry`` is the one of the server that the
-    application is for; ``records`` are those of all processes, None if they share none;
-    ``metrics_page``: the view of /metrics, None for no such route.
-    """
+    def find(self, connection_id: str) -> Record | None:
+        """The record; None for an unknown id. Raises OSError when nobody can say now."""
+
+
+class MetricsPage(Protocol):
+    """What /metrics shows."""
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """The figures in the format that an Accept field asks for, and their content type.
+
+        Raises LookupError when they are lost, with a reason for the operator.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the pages show: ``records`` and ``metrics`` are None where there are none."""
+
+    registry: Registry
+    records: SharedRecords | None = None
+    metrics: MetricsPage | None = None
+
+
+def create_app(settings: Settings, sources: Sources | None = None) -> Flask:
+    """The whole application by itself, for WSGI tools: its WebSockets are refused with 501."""
+    # On a server of another kind no request becomes a WebSocket: there are no messages to log.
+    handlers = Handlers(settings, MessageLog(None))
+    app = create_pages(handlers, Sources(Registry()) if sources is None else sources)
+    app.wsgi_app = handlers.in_front_of(app.wsgi_app)  # type: ignore[assignment,method-assign]
+    return app
+
+
+def create_pages(handlers: Handlers, sources: Sources) -> Flask:
+    """What answers everything that is no WebSocket: the routes under /ws, ``/``, the probes."""
     app = _Service(
         __name__, template_folder=str(_ROOT / "templates"), static_folder=str(_ROOT / "static")
     )
-    registry = Registry() if registry is None else registry
-    message_log = MessageLog(None) if message_log is None else message_log
-    handlers = Handlers(
-        settings.handshake_policy(), message_log, registry, records, settings.show_credentials
-    )
-    app.register_blueprint(handlers.blueprint())
+    app.register_blueprint(_below_ws(handlers, sources))
     app.add_url_rule("/", "index", _index)
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.add_url_rule("/readyz", "readyz", _readyz)
-    if metrics_page is not None:
-        app.add_url_rule("/metrics", "metrics", metrics_page)
+    if sources.metrics is not None:
+        app.add_url_rule("/metrics", "metrics", partial(_metrics, sources.metrics))
     app.url_map.merge_slashes = False
     for endpoint in ("ws.echo", "ws.inspect"):
         for rule in app.url_map.iter_rules(endpoint):
@@ -101,16 +101,56 @@ def create_app(
             rule.methods = {"GET"}
     app.before_request(_refuse_leading_slashes)
     app.before_request(_ignore_unreadable_fields)
-    app.register_error_handler(HandshakeError, _refuse_upgrade)
-    app.register_error_handler(WebsocketMismatch, _no_websocket_here)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(ConnectionLost, _nobody_to_answer)
-    app.after_request(_add_security_headers)
-    application = handlers.websockets(app.wsgi_app)
-    if settings.trust_proxy:
-        application = TrustedProxies(application, settings.trust_proxy)
-    app.wsgi_app = application  # type: ignore[assignment,method-assign]
+    answers.register(app)
     return app
+
+
+def _below_ws(handlers: Handlers, sources: Sources) -> Blueprint:
+    """The routes under the prefix /ws."""
+    routes = Blueprint("ws", __name__, url_prefix="/ws")
+    # Werkzeug keeps apart the rules for WebSocket requests and for others.
+    for websocket in (False, True):
+        for path in ("/echo", "/inspect"):
+            routes.add_url_rule(
+                path,
+                path.removeprefix("/"),
+                _refuse,
+                websocket=websocket,
+                provide_automatic_options=False,
+            )
+    routes.add_url_rule("/echo_display", "echo_display", handlers.echo_display)
+    routes.add_url_rule("/connections/<connection_id>", "connection", partial(_connection, sources))
+    return routes
+
+
+def _refuse() -> ResponseReturnValue:
+    """``/ws/echo`` and ``/ws/inspect`` where the handshake is refused."""
+    raise Exchange.of(request.environ).take_refused()
+
+
+def _connection(sources: Sources, connection_id: str) -> ResponseReturnValue:
+    """``/ws/connections/<id>``: what is known of a connection, open or over."""
+    record = sources.registry.find(connection_id)
+    records = sources.records
+    if record is None and records is not None and is_id(connection_id):
+        try:
+            record = records.find(connection_id)
+        except OSError:
+            abort(503, "Records of other processes are unavailable now. Try again later.")
+    if record is None:
+        abort(404, _UNKNOWN_HERE if records is None else _UNKNOWN)
+    response = jsonify(record.as_json())
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _metrics(metrics: MetricsPage) -> ResponseReturnValue:
+    """``/metrics``: the figures for Prometheus."""
+    try:
+        page, content_type = metrics.page(request.headers.get("Accept", ""))
+    except LookupError as lost:
+        abort(500, lost.args[0])
+    return Response(page, content_type=content_type)
 
 
 def _index() -> ResponseReturnValue:
@@ -126,7 +166,7 @@ def _healthz() -> ResponseReturnValue:
 def _readyz() -> ResponseReturnValue:
     """``/readyz``: 200 while new connections are taken, 503 at capacity and in the shutdown."""
     if not is_accepting(request.environ):
-        return _plain_text(503, "This server takes no further connections for now.")
+        return answers.plain_text(503, "This server takes no further connections for now.")
     return Response("ready\n", content_type="text/plain; charset=utf-8")
 
 
@@ -145,107 +185,3 @@ def _ignore_unreadable_fields() -> None:
                 read(environ[name])
             except Exception:  # noqa: BLE001  # whatever it is, the field cannot be used
                 del environ[name]
-
-
-def _plain_text(status: int, reason: str, cures: Sequence[str] = ()) -> Response:
-    """A response with a reason for a person, which also goes to the access log."""
-    lines = [
-        reason,
-        *(["Lines that make a proxy keep it:"] if cures else []),
-        *(f"  {cure}" for cure in cures),
-        "",
-    ]
-    response = Response("\n".join(lines), status, content_type="text/plain; charset=utf-8")
-    _remember_refusal(response, reason, cures)
-    return response
-
-
-def _remember_refusal(response: WerkzeugResponse, reason: str, cures: Sequence[str] = ()) -> None:
-    """Note why a request is refused, for the access log, and for whoever asks by its id."""
-    environ = request.environ
-    exchange = Exchange.of(environ)
-    exchange.refusal = reason
-    if exchange.handler is not None:
-        status = response.status_code
-        refused_id = exchange.handler.remember_refusal(
-            exchange.head, peer=peer_of(environ), status=status, reason=reason, cures=cures
-        )
-        if refused_id is not None:
-            response.headers[ID_FIELD] = refused_id
-
-
-def _refuse_upgrade(error: HandshakeError) -> ResponseReturnValue:
-    """Section 4.2.2 of RFC 6455: an HTTP response with an appropriate error code."""
-    reason = str(error)
-    Exchange.of(request.environ).refused_as = type(error).__name__
-    if isinstance(error, UpgradeRequired) and not error.cures:
-        reason = f"{reason} To try it in a browser, open {excerpt(_page_link(), _URL_EXCERPT)}"
-    response = _plain_text(error.status, reason, error.cures)
-    response.headers.extend(error.headers)
-    return response
-
-
-def _page_link() -> str:
-    """The page's address as the client sees it; its path alone where the Host has no name.
-
-    Flask makes addresses only of hosts that it thinks well of: not of ``my_service``.
-    """
-    path = url_for("ws.echo_display")
-    host = (Exchange.of(request.environ).host or "").removesuffix(":")
-    return f"{request.scheme}://{host}{path}" if host.partition(":")[0] else path
-
-
-def _nothing_here() -> str:
-    """What to tell about a path where nothing is, or no WebSocket."""
-    head = Exchange.of(request.environ).head
-    return not_found.reason(
-        request.path,
-        request.environ["QUERY_STRING"],
-        upgrade="websocket" in head.elements("upgrade"),
-        websocket=url_for("ws.echo"),
-        page=url_for("ws.echo_display"),
-    )
-
-
-def _cut_loose(error: Exception) -> None:
-    """Break the circle of a request and what went wrong with its route, whose traceback leads back.
-
-    So nothing is left to the garbage collector, which comes rarely.
-    """
-    error.__traceback__ = error.__context__ = None
-
-
-def _no_websocket_here(error: WebsocketMismatch) -> ResponseReturnValue:
-    """An upgrade request to a page."""
-    _cut_loose(error)
-    return _plain_text(404, _nothing_here())
-
-
-def _http_error(error: HTTPException) -> WerkzeugResponse:
-    """A redirect as it is; an error as plain text with its own header fields."""
-    _cut_loose(error)
-    response = error.get_response(request.environ)
-    if response.status_code >= 400:
-        unknown_path = isinstance(error, NotFound) and error.description == NotFound.description
-        reason = f"{error.name}: {_nothing_here() if unknown_path else error.description}"
-        _remember_refusal(response, reason)
-        response.set_data(f"{reason}\n")
-        response.content_type = "text/plain; charset=utf-8"
-    return response
-
-
-def _nobody_to_answer(error: ConnectionLost) -> ResponseReturnValue:
-    """The peer went away during the handshake."""
-    return _plain_text(500, str(error))
-
-
-def _add_security_headers(response: Response) -> Response:
-    """Say what a browser may do with what it got, and that no cache may keep an error."""
-    response.headers.update(_SECURITY_HEADERS)
-    host = (Exchange.of(request.environ).host or "").removesuffix(":")
-    sources = f" ws://{host} wss://{host}" if _HOST_SOURCE.fullmatch(host) else ""
-    response.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY.format(sources)
-    if response.status_code >= 400:
-        # A cache may keep a 404, 405 or 501 that says nothing (RFC 9110, section 15.1).
-        response.headers["Cache-Control"] = "no-store"
-    return response

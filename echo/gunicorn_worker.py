@@ -20,6 +20,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+import echo.app  # noqa: F401  # before the fork, so that all workers have it for nothing
 from echo.log_formats import FORMATS
 from echo.logs import announcement
 from echo.net.certificate import Certificate

@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Final, NoReturn
 
 import gevent
-from flask import Response, abort, request
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -186,14 +185,16 @@ class Metrics:
         self._lines.inc(dropped - self._dropped)
         self._dropped = dropped
 
-    def page(self) -> Response:
-        """``/metrics``: the figures in the format that the scraper asks for."""
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """The figures in the format that an Accept field asks for, and their content type.
+
+        Raises LookupError when the processes cannot share them any more.
+        """
         if metrics_files.lost():
-            abort(
-                500,
+            raise LookupError(
                 "The directory that the processes share was removed or emptied. Restart the "
-                "service, or send gunicorn SIGHUP.",
+                "service, or send gunicorn SIGHUP."
             )
         self.collect()
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return Response(encode(self._shown), content_type=content_type)
+        encode, content_type = choose_encoder(accept)
+        return encode(self._shown), content_type

@@ -11,12 +11,13 @@ from pathlib import Path
 from socket import socket
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+from wsgiref.types import WSGIApplication
 
 import click
 import gevent
 
 from echo import metrics_files
-from echo.app import create_app
+from echo.handlers import Handlers
 from echo.log_formats import FORMATS
 from echo.logs import Logs
 from echo.net.certificate import Certificate
@@ -24,6 +25,7 @@ from echo.net.counters import Counters
 from echo.net.events import Events
 from echo.net.registry import Registry
 from echo.net.server import HTTPServer
+from echo.on_demand import OnDemand
 from echo.protocol.excerpts import ENTRY_EXCERPT, excerpt
 from echo.settings import Settings
 
@@ -66,7 +68,6 @@ def build_service(
         stack.callback(logs.close, closing / 2)
         counters = None if settings.metrics == "off" else Counters()
         metrics = None if counters is None else _make_metrics(counters, logs)
-        page = None if metrics is None else metrics.page
         records = None
         if settings.redis_url:
             from echo.redis_records import RedisRecords  # noqa: PLC0415
@@ -76,11 +77,18 @@ def build_service(
         limits = settings.limits()
         until_closing = max(0.0, limits.shutdown_timeout - closing)
         registry = Registry(show_credentials=settings.show_credentials)
-        application = create_app(settings, logs.messages, registry, records, page)
+        handlers = Handlers(settings, logs.messages)
+
+        def create_pages() -> WSGIApplication:
+            from echo.app import Sources, create_pages  # noqa: PLC0415
+
+            pages = create_pages(handlers, Sources(registry, records, metrics))
+            # Not the Flask object: its __call__ would be one more call for each request.
+            return pages.wsgi_app
+
         server = HTTPServer(
             listener,
-            # Not the Flask object: its __call__ would be one more on the C stack of each greenlet.
-            application.wsgi_app,
+            handlers.in_front_of(OnDemand(create_pages)),
             Events.to(*filter(None, (logs, metrics, records))),
             limits=replace(limits, shutdown_timeout=until_closing),
             registry=registry,

@@ -14,8 +14,9 @@ import pytest
 from flask import abort
 from werkzeug.test import create_environ
 
-from echo.app import create_app
+from echo.app import Sources, create_app
 from echo.net.http import Exchange
+from echo.net.registry import Registry
 from echo.protocol.errors import ConnectionLost
 from echo.settings import Settings
 
@@ -211,7 +212,7 @@ class UnavailableRecords:
 
 @pytest.mark.parametrize(("records", "status"), [(None, 404), (UnavailableRecords(), 503)])
 def test_no_cache_keeps_that_a_connection_is_unknown(records, status):
-    client = create_app(Settings(), records=records).test_client()
+    client = create_app(Settings(), Sources(Registry(), records)).test_client()
     response = client.get(f"/ws/connections/{'x' * 22}")
     assert response.status_code == status
     assert response.headers.getlist("Cache-Control") == ["no-store"]

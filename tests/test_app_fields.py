@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
-from echo.app import create_app
+from echo.app import Sources, create_app
 from echo.metrics import Metrics
 from echo.net.counters import Counters
+from echo.net.registry import Registry
 from echo.settings import Settings
 
 HANDSHAKE = {
@@ -133,7 +134,7 @@ PATHS = st.sampled_from(
 @pytest.fixture(scope="module")
 def metered():
     metrics = Metrics(Counters(), lambda: 0)
-    return create_app(Settings(trust_proxy=1), metrics_page=metrics.page)
+    return create_app(Settings(trust_proxy=1), Sources(Registry(), metrics=metrics))
 
 
 @settings(max_examples=int(os.environ.get("ECHO_TEST_EXAMPLES", "300")), deadline=None)

@@ -59,12 +59,18 @@ class InTerminal:
         command = [*wrapper, sys.executable, "server.py", "--port", "0", "--quiet"]
         self.pid, self._terminal = pty.fork()
         if not self.pid:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may be run under nohup
             os.chdir(ROOT)
             os.execvpe(command[0], command, clean_environment())
         said = b""
-        while not (address := re.search(rb"ws://127.0.0.1:(\d+)/ws/echo", said)):
-            assert select.select([self._terminal], [], [], DEADLINE)[0]
-            said += os.read(self._terminal, 1000)
+        try:
+            while not (address := re.search(rb"ws://127.0.0.1:(\d+)/ws/echo", said)):
+                assert select.select([self._terminal], [], [], DEADLINE)[0], said
+                said += os.read(self._terminal, 1000)
+        except BaseException:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+            raise
         self.port = int(address[1])
 
     def hang_up(self):
