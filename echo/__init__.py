@@ -5,7 +5,9 @@ Three floors; a file imports from its own or a lower one, never upward and never
 Top: the service
     handlers.py     echo_message and echo_display, the article's two handlers, and the routes; the
                     loop is here
-    app.py          create_app: the Flask application, its answers to errors, its headers
+    app.py          create_app: the Flask application, what is not a WebSocket
+    answers.py      its refusals and answers to errors, its security headers
+    on_demand.py    OnDemand: has Flask loaded when the first page is asked for
     settings.py     Settings: every option
     option_types.py what their values may be
     proxies.py      TrustedProxies: who asks, as the proxies in front say

@@ -19,30 +19,30 @@ class Handlers:
 
     def __init__(self, settings: Settings, message_log: MessageLog) -> None:
         """``message_log`` gets every message that arrives."""
-        self._policy = settings.handshake_policy()
+        self.policy = settings.handshake_policy()
         self._show_credentials = settings.show_credentials
         self._trusted_proxies = settings.trust_proxy
-        self._message_log = message_log
+        self.message_log = message_log
 
     def echo_message(self, environ: Environ) -> None:
         """``/ws/echo``: send every message back as it came."""
-        with upgrade(environ, self._policy) as connection:
+        with upgrade(environ, self.policy) as connection:
             while True:
                 kind, message = connection.read_message()
-                self._message_log.write(connection.peer, kind, message)
+                self.message_log.write(connection.peer, kind, message)
                 connection.write_message(kind, message)
                 del message  # while it waits, a connection keeps none
 
     def inspect_message(self, environ: Environ) -> None:
         """``/ws/inspect``: answer every message with what the server saw on the wire."""
         show = self._show_credentials
-        with inspect(environ, self._policy, show_credentials=show) as inspector:
+        with inspect(environ, self.policy, show_credentials=show) as inspector:
             connection = inspector.connection
             inspector.write_handshake_report()
             while True:
                 event = connection.read_event()
                 if isinstance(event, tuple) and event[0] in {Opcode.TEXT, Opcode.BINARY}:
-                    self._message_log.write(connection.peer, *event)
+                    self.message_log.write(connection.peer, *event)
                 inspector.write_report(event)
                 del event
 

@@ -2,11 +2,11 @@
 
 import gc
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 from wsgiref.types import WSGIApplication
 
-import gevent
-from gevent.event import AsyncResult
+from gevent.lock import Semaphore
+from gevent.threadpool import ThreadPool
 
 
 class OnDemand:
@@ -20,22 +20,24 @@ class OnDemand:
     def __init__(self, make: Callable[[], WSGIApplication]) -> None:
         """``make``: called once, and again if it has raised."""
         self._make = make
-        self._made: AsyncResult[WSGIApplication] | None = None
+        self._application: WSGIApplication | None = None
+        self._making = Semaphore()
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """As the application itself."""
-        if self._made is None:
-            self._made = gevent.get_hub().threadpool.spawn(self._load)
-        try:
-            application = cast(WSGIApplication, self._made.get())
-        except BaseException:
-            self._made = None
-            raise
-        return application(environ, start_response)
+        if self._application is None:
+            with self._making:
+                if self._application is None:
+                    self._application = self._make_in_thread()
+        return self._application(environ, start_response)
 
-    def _load(self) -> WSGIApplication:
-        application = self._make()
+    def _make_in_thread(self) -> WSGIApplication:
+        pool = ThreadPool(1)
+        try:
+            application = pool.apply(self._make)
+        finally:
+            pool.kill()
         gc.freeze()  # as the rest of the service, see tune_process
         return application

@@ -8,11 +8,12 @@ import random
 import signal
 from contextlib import suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from tests.e2e.raw_client import Frame, RawClient, open_websocket, upgrade_request, wait_for_logs
-from tests.e2e.server_process import ROOT, memory
+from tests.e2e.server_process import DEADLINE, ROOT, memory
 from tests.wire import BINARY, CONTINUATION, PING, TEXT, close_frame, frame
 
 #: Lets the server say how many greenlets it has.
@@ -106,6 +107,9 @@ def test_resets_leave_nothing_behind(start_server):
     print(f"seed {seed}")  # noqa: T201  # shown when the test fails
     rng = random.Random(seed)
     server = start_server("--quiet", environment=COUNTING)
+    with urlopen(f"{server.url}/healthz", timeout=DEADLINE):  # what the first page loads stays
+        pass
+    wait_for_logs(server)
     server.idle = in_use(server)
     for _ in range(WARM_UP):
         reset_somewhere(server, rng)
