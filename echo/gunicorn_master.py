@@ -82,7 +82,7 @@ class EchoMaster(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         # How this process was started. gunicorn would run the file of its own package, whose
         # folder then hides modules of the standard library.
         arbiter.START_CTX = arbiter.START_CTX | {"args": [sys.executable, *sys.orig_argv[1:]]}
-        reason = _refusal(arbiter.cfg)
+        reason = refusal(arbiter.cfg)
         if reason is not None:
             arbiter.log.error("%s", reason)
             sys.exit(2)
@@ -107,7 +107,7 @@ class EchoMaster(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         try:
             with redirect_stderr(StringIO()) as complaint:
                 trial.reload()
-            reason = _refusal(trial.cfg)
+            reason = refusal(trial.cfg)
         except SystemExit:
             reason = complaint.getvalue().strip().rpartition("\n")[2].removeprefix("gunicorn: ")
         if reason is None:
@@ -186,7 +186,7 @@ class EchoMaster(Arbiter):  # type: ignore[misc]  # gunicorn has no types
             self.log.error("a worker could not start: %s; trying again in %g s", reason, pause)
 
 
-def _refusal(cfg: Config) -> str | None:
+def refusal(cfg: Config) -> str | None:
     """Why this service cannot be run with a configuration; None when it can."""
     if len(cfg.address) != 1 or not isinstance(cfg.address[0], tuple):
         return "this service listens on one TCP port: give gunicorn one --bind HOST:PORT."

@@ -31,7 +31,7 @@ TINY = {
     ),
 }
 
-FLOOD = 300_000
+FLOOD = 200_000
 
 
 @pytest.fixture

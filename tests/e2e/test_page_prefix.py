@@ -53,6 +53,11 @@ def test_links_name_the_prefix_where_the_proxy_tells(start_server, path):
         assert f"{PREFIX}/ws/echo_display" in client.read_response().text
 
 
+@pytest.fixture(scope="module")
+def behind_a_proxy(module_servers):
+    return module_servers("--trust-proxy", "1")
+
+
 @pytest.mark.parametrize(
     "prefix",
     [
@@ -69,8 +74,8 @@ def test_links_name_the_prefix_where_the_proxy_tells(start_server, path):
         "/",
     ],
 )
-def test_what_is_no_prefix_changes_nothing(start_server, prefix):
-    with RawClient(start_server("--trust-proxy", "1")) as client:
+def test_what_is_no_prefix_changes_nothing(behind_a_proxy, prefix):
+    with RawClient(behind_a_proxy) as client:
         fields = [("Host", "a.example"), ("X-Forwarded-Prefix", prefix)]
         client.send(http_request(path="/ws/echo", headers=fields))
         assert "open http://a.example/ws/echo_display" in client.read_response().text

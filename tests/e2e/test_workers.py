@@ -266,17 +266,6 @@ def test_lines_of_several_workers_stay_whole(start_server, stack):
         ("--bind unix:SOCKET", "one TCP port"),
         ("--certfile CERTIFICATE", "ECHO_CERTFILE"),
         ("--worker-class sync", "--worker-class"),
-        ("--reuse-port", "--reuse-port"),
-        ("--preload", "--preload"),
-        ("--reload", "--reload"),
-        ("--threads 2", "ECHO_MAX_CONNECTIONS"),
-        ("--worker-connections 10", "ECHO_MAX_CONNECTIONS"),
-        ("--max-requests 10", "--max-requests"),
-        ("--keep-alive 5", "ECHO_KEEP_ALIVE_TIMEOUT"),
-        ("--limit-request-line 100", "--limit-request-line"),
-        ("--access-logfile -", "--access-logfile"),
-        ("--forwarded-allow-ips *", "ECHO_TRUST_PROXY"),
-        ("--ca-certs CERTIFICATE", "--ca-certs"),
     ],
 )
 def test_what_the_worker_cannot_do_is_refused(authority, tmp_path, arguments, reason):

@@ -126,11 +126,11 @@ PLAIN = [
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-@pytest.mark.parametrize("case", [str, str.lower, str.upper])
-def test_a_field_of_such_a_name_is_redacted(name, case):
-    ((shown_name, value),) = redact((case(name), SECRET))
-    assert shown_name == case(name)
-    assert REPLACED.fullmatch(value)[1] == str(len(SECRET))
+def test_a_field_of_such_a_name_is_redacted(name):
+    for written in (name, name.lower(), name.upper()):
+        ((shown_name, value),) = redact((written, SECRET))
+        assert shown_name == written
+        assert REPLACED.fullmatch(value)[1] == str(len(SECRET))
 
 
 @pytest.mark.parametrize("name", PLAIN)

@@ -37,15 +37,15 @@ def test_a_frame_is_a_message(kind, payload):
     assert outcomes(frame(kind, payload)) == [Outcome([(kind, payload)], None, idle=True)]
 
 
-@pytest.mark.parametrize("spare", [1, 2, 5, 6, 8, 11])
 @pytest.mark.parametrize(("kind", "payload"), MESSAGES)
-def test_bytes_to_spare_wait_for_the_rest_of_their_frame(kind, payload, spare):
+def test_bytes_to_spare_wait_for_the_rest_of_their_frame(kind, payload):
     following = frame(TEXT, b"again!")
-    parser = new_parser()
-    assert feed(parser, [frame(kind, payload) + following[:spare]]) == [(kind, payload)]
-    assert not parser.idle
-    assert feed(parser, [following[spare:]]) == [(TEXT, b"again!")]
-    assert parser.idle
+    for spare in (1, 2, 5, 6, 8, 11):
+        parser = new_parser()
+        assert feed(parser, [frame(kind, payload) + following[:spare]]) == [(kind, payload)]
+        assert not parser.idle
+        assert feed(parser, [following[spare:]]) == [(TEXT, b"again!")]
+        assert parser.idle
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -60,14 +60,14 @@ def test_fragments_make_one_message(kind, length):
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("other", LENGTHS)
-def test_fragments_of_any_two_lengths(length, other):
-    first, second = sample(BINARY, length), sample(BINARY, other)[::-1]
-    stream = b"".join(in_fragments(BINARY, first, second))
-    border = len(frame(BINARY, first))
-    for cut in range(max(0, border - 15), min(len(stream), border + 15)):
-        expected = Outcome([(BINARY, first + second)], None, idle=True)
-        assert outcome([stream[:cut], stream[cut:]]) == expected
+def test_fragments_of_any_two_lengths(length):
+    for other in LENGTHS:
+        first, second = sample(BINARY, length), sample(BINARY, other)[::-1]
+        stream = b"".join(in_fragments(BINARY, first, second))
+        border = len(frame(BINARY, first))
+        for cut in range(max(0, border - 15), min(len(stream), border + 15)):
+            expected = Outcome([(BINARY, first + second)], None, idle=True)
+            assert outcome([stream[:cut], stream[cut:]]) == expected
 
 
 @pytest.mark.parametrize("kind", [TEXT, BINARY])

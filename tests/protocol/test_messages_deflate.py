@@ -133,9 +133,9 @@ def test_rsv1_on_a_control_frame(kind, payload, agreed):
 
 @BOTH
 @pytest.mark.parametrize("rsv", [RSV2, RSV3, RSV1 | RSV2, RSV1 | RSV3, RSV2 | RSV3, 0x70])
-@pytest.mark.parametrize("kind", Opcode)
-def test_rsv2_and_rsv3_mean_nothing(kind, rsv, agreed):
-    assert violation(frame(kind, b"", rsv=rsv), agreed=agreed)[0] is ProtocolError
+def test_rsv2_and_rsv3_mean_nothing(rsv, agreed):
+    for kind in Opcode:
+        assert violation(frame(kind, b"", rsv=rsv), agreed=agreed)[0] is ProtocolError
 
 
 def test_a_compressed_message_has_to_be_masked():
