@@ -18,7 +18,7 @@ from gunicorn.config import Config, make_settings
 from gunicorn.errors import HaltServer
 from gunicorn.util import is_ipv6
 
-from echo.gunicorn_worker import EchoWorker
+from echo.gunicorn_worker import EchoWorker, hear_signals, hold_signals
 
 #: Seconds before workers are started again after one could not start; doubled each time.
 _FIRST_PAUSE: Final = 0.5
@@ -79,6 +79,7 @@ class EchoMaster(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         one line.
         """
         arbiter.__class__ = cls
+        os.register_at_fork(before=hold_signals, after_in_parent=hear_signals)
         # How this process was started. gunicorn would run the file of its own package, whose
         # folder then hides modules of the standard library.
         arbiter.START_CTX = arbiter.START_CTX | {"args": [sys.executable, *sys.orig_argv[1:]]}

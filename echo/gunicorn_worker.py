@@ -39,7 +39,7 @@ _REPORT: Final = 1024
 _STOPPING: Final = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT))
 
 
-def _hold_signals() -> None:
+def hold_signals() -> None:
     """Keep back what stops a worker.
 
     A signal that came to a worker before it is one would be put into the queue of the master that
@@ -48,12 +48,9 @@ def _hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
 
 
-def _hear_signals() -> None:
+def hear_signals() -> None:
     """Take what was kept back, and what comes from now on."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-
-
-os.register_at_fork(before=_hold_signals, after_in_parent=_hear_signals)
 
 
 class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -137,7 +134,7 @@ class EchoWorker(Worker):  # type: ignore[misc]
         for number in self.SIGNALS:
             ignored = number == signal.SIGUSR1
             signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
-        _hear_signals()
+        hear_signals()
 
     def init_process(self) -> None:
         """Serve; leave the reason to the master, which logs it, when the worker cannot start."""

@@ -16,7 +16,6 @@ from wsgiref.types import WSGIApplication
 import click
 import gevent
 
-from echo import metrics_files
 from echo.handlers import Handlers
 from echo.log_formats import FORMATS
 from echo.logs import Logs
@@ -139,6 +138,7 @@ def nowhere() -> TextIO:
 def _make_metrics(counters: Counters, logs: Logs) -> "Metrics | None":
     """The metrics; None, and a notice, when other processes are to share them and cannot."""
     # The library takes a tenth of the service's start.
+    from echo import metrics_files  # noqa: PLC0415
     from echo.metrics import Metrics  # noqa: PLC0415
 
     try:

@@ -35,8 +35,8 @@ def test_the_queue_is_bounded(never_answers):
     records = RedisRecords(never_answers, notices.append)
     for _ in range(QUEUE_ENTRIES + 1000):
         records.closed(RECORD)
-    # The thread may have taken one batch.
-    assert 900 <= records.dropped <= 1000
+    # The thread may have taken a batch of 100, and may have given it up.
+    assert 900 <= records.dropped <= 1100
     records.close(0.0)
     assert len(notices) == 1
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from echo.protocol.frames import apply_mask
+from echo.protocol.masking import apply_mask
 from echo.protocol.rfc6455 import (
     CONTROL_BIT,
     FIN,

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final, NamedTuple, Self
 
-from websockets.speedups import apply_mask
-
 from echo.protocol.errors import InvalidPayload, ProtocolError
+from echo.protocol.masking import apply_mask
 from echo.protocol.rfc6455 import (
     CONTROL_BIT,
     FIN,
@@ -24,8 +23,6 @@ from echo.protocol.rfc6455 import (
     CloseCode,
     Opcode,
 )
-
-__all__ = ["Close", "Frame", "FrameHeader", "apply_mask", "parse_header", "serialize_header"]
 
 #: Opcodes by number; the numbers that are not in it are reserved (section 5.2).
 OPCODES: Final = {int(opcode): opcode for opcode in Opcode}

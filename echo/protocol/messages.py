@@ -10,7 +10,8 @@ from typing import Final
 from echo.protocol.budget import BudgetShare
 from echo.protocol.deflate import INFLATE_STEP, Inflater
 from echo.protocol.errors import ProtocolError, ProtocolViolation
-from echo.protocol.frames import Close, apply_mask, parse_header
+from echo.protocol.frames import Close, parse_header
+from echo.protocol.masking import apply_mask
 from echo.protocol.partial_message import PartialMessage, check_size, check_utf8
 from echo.protocol.rfc6455 import (
     CONTROL_BIT,

@@ -5,7 +5,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from echo.protocol.errors import ProtocolError
-from echo.protocol.frames import Frame, FrameHeader, apply_mask, parse_header, serialize_header
+from echo.protocol.frames import Frame, FrameHeader, parse_header, serialize_header
+from echo.protocol.masking import apply_mask
 from echo.protocol.rfc6455 import Opcode
 from tests.protocol.streams import LENGTHS, sample
 from tests.wire import MASKING_KEY, frame, mask

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from websockets import frames as reference
 
 from echo.protocol.errors import InvalidPayload, ProtocolError
-from echo.protocol.frames import Close, Frame, apply_mask, parse_header, serialize_header
+from echo.protocol.frames import Close, Frame, parse_header, serialize_header
+from echo.protocol.masking import apply_mask
 from echo.protocol.rfc6455 import SENDABLE_CLOSE_CODES, Opcode
 from tests.protocol.streams import MODEST
 from tests.wire import MASKING_KEY, mask
