@@ -60,7 +60,7 @@ Ground, ``protocol``: RFC 6455, 7692 and 9112 without I/O
     partial_message.py  the message that is not whole yet: UTF-8 and its limit
     deflate.py      permessage-deflate: RFC 7692
     frames.py       frames and close payloads as values: section 5.2
-    masking.py      apply_mask: section 5.3
+    masking.py      how payloads are masked: section 5.3
     budget.py       the memory that all connections share for unfinished messages
     excerpts.py     what a client sent, cut for reasons and logs
     errors.py       every exception, with its close code or HTTP status
