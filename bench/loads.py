@@ -94,11 +94,16 @@ def idle(what: str, count: int | None = None) -> Tool:
     ]
 
 
+def starts(count: int) -> Tool:
+    """So many starts of the service beside the one that runs, which has nothing to do."""
+    return lambda *_: [sys.executable, BENCH / "start.py", count]
+
+
 #: In this order in each round: those that are compared with each other close together.
 LOADS = {
     "small": Load("64 x 1 x 64", "off", echo(64, 1, 64), EVERYONE, ("ours", "go", "stock")),
     "small-log": Load("64 x 1 x 64", "on", echo(64, 1, 64, "text"), PAIR, PAIR),
-    "thousand": Load("1,000 x 1 x 64", "off", echo(1000, 1, 64), (*PAIR, "raw")),
+    "thousand": Load("1,000 x 1 x 64", "off", echo(1000, 1, 64), (*PAIR, "raw"), ("ours",)),
     "text": Load("64 x 1 x 64, ASCII text", "off", echo(64, 1, 64, "text"), PAIR),
     "deep": Load("64 x 32 x 64", "off", echo(64, 32, 64), EVERYONE, PAIR),
     "deep-log": Load("64 x 32 x 64", "on", echo(64, 32, 64, "text"), PAIR),
@@ -118,7 +123,8 @@ LOADS = {
     "deflate-1k": Load("16 x 1 x 1,024, JSON", "off", compressed(16, 1, 1024), COMPRESSING),
     "deflate-64k": Load("16 x 1 x 65,536, JSON", "off", compressed(16, 1, 65536), COMPRESSING),
     "handshake": Load("connect, upgrade, close", "ours", idle("handshakes"), WEBSOCKETS, PAIR),
-    "handshake-cut": Load("connect, upgrade, hang up", "ours", idle("handshakes-cut"), PAIR),
+    "handshake-cut": Load("connect, upgrade, hang up", "ours", idle("handshakes-cut"), PAIR, PAIR),
+    "start": Load("`python server.py` to its first line", "ours", starts(5), ("ours",), ("ours",)),
     "memory": Load(
         f"{MANY:,} idle connections",
         "ours",

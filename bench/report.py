@@ -109,6 +109,7 @@ def in_short(results: Results) -> str:
     parts = [
         COSTS,
         tables.table(head, rows),
+        tables.goals(results),
         f"Go spends less at: {losing}." if losing else "",
         stock(results),
     ]

@@ -20,6 +20,10 @@ LATENCIES = ("many", "alone", "beside-deep", "beside-stream")
 #: A load, and the one that it should cost little more than.
 COMPARED = (("text", "small"), ("text-4k", "4k"), ("thousand", "small"))
 
+#: What the service must not fall behind: milliseconds of a start, and a share of the rate.
+START_MS = 200
+THOUSAND_RATE = 0.8
+
 LOG = {"off": "off", "on": "on, to /dev/null", "ours": "ours on, others off"}
 
 DISTURBED = "steal + others, %"
@@ -160,14 +164,21 @@ def comparisons(results: Results) -> str:
         title = f"{LOADS[load].title} : {LOADS[base].title}"
         rows.append((title, *costs, middle(ours), spread(ours), middle(go), middle(raw)))
     head = ("this service", "µs/message", "µs/message", "ratio", "spread", "Go's", "raw echo's")
-    text = section("Text for binary, a thousand connections for 64", "", head, rows)
-    many, few = (results.speed(load, OURS) for load in ("thousand", "small"))
-    if text and many and few:
-        text += (
-            f"\n\nWith 1,000 connections this service echoes {middle(many)} messages a second, "
-            f"with 64 {middle(few)}: {many.median / few.median:.0%}."
-        )
-    return text
+    return section("Text for binary, a thousand connections for 64", "", head, rows)
+
+
+def goals(results: Results) -> str:
+    """How soon the service starts, and how much of its rate many busy connections leave."""
+    rows = []
+    start = results.cost("start", OURS, "ms")
+    if start:
+        title = f"{LOADS['start'].title}, ms"
+        rows.append((title, middle(start), spread(start), f"at most {START_MS}"))
+    rate = results.ratio(("thousand", OURS), ("small", OURS), "rate")
+    if rate:
+        title = "messages/s with 1,000 busy connections ÷ with 64"
+        rows.append((title, middle(rate), spread(rate), f"at least {THOUSAND_RATE}"))
+    return table(("", "this service", "spread", "must be"), rows) if rows else ""
 
 
 def long_run(minutes: list[dict[str, float]]) -> str:

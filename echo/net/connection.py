@@ -407,7 +407,9 @@ class Connection:
                 else:
                     session.receive_eof()
             session.stop()
-            channel.finish(deadline - monotonic())
+            # 5.5.1. Whoever has sent a close frame sends nothing more
+            peer_is_done = isinstance(session.ended, ClosedByPeer)
+            channel.finish(deadline - monotonic(), peer_is_done=peer_is_done)
         except OSError as error:
             channel.close()
             if had_pending_answers and isinstance(session.ended, ClosedByPeer):

@@ -32,7 +32,7 @@ _LOOPBACK_OF_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 #: Connections that the kernel keeps until they are accepted.
 _BACKLOG: Final = 4096
 
-#: Connections that are accepted in one round of the event loop at most.
+#: Connections that are accepted in one round of the event loop at most, when it is busy.
 _ACCEPTED: Final = 32
 
 #: Descriptors that are kept for what is no connection: the listener, logs, the hub, refusals.
@@ -109,7 +109,7 @@ class HTTPServer(WSGIServer):
         self.events = events
         self.registry = Registry() if registry is None else registry
         self.limits = Limits() if limits is None else limits
-        self._shared = shared = isinstance(listener, socket)
+        shared = isinstance(listener, socket)
         self.host = listener[0] if isinstance(listener, tuple) else listener.getsockname()[0]
         self._certificate = certificate
         self.scheme = "https" if certificate else None
@@ -221,11 +221,11 @@ class HTTPServer(WSGIServer):
     def max_accept(self) -> int:  # type: ignore[override]
         """Connections to accept in one round of the event loop.
 
-        Of processes that share a listener, each leaves the next connection to the others, unless it
-        is so busy that its rounds are long: then the others have had the time to take them.
+        One, as asking for another that is not there costs more than a further round; and of
+        processes that share a listener, each leaves the next one to the others. More when this
+        process is so busy that its rounds are long.
         """
-        busy = self.turns.crowded or self._message_turns.crowded
-        return _ACCEPTED if busy or not self._shared else 1
+        return _ACCEPTED if self.turns.crowded or self._message_turns.crowded else 1
 
     def do_handle(self, sock: socket, address: Any) -> None:
         """Serve a connection that was accepted, in a greenlet of its own.
