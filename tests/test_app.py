@@ -14,6 +14,7 @@ import pytest
 from flask import abort
 from werkzeug.test import create_environ
 
+import server
 from echo.app import Sources, create_app
 from echo.net.http import Exchange
 from echo.net.registry import Registry
@@ -423,3 +424,21 @@ def test_any_http_error_is_plain_text_and_a_redirect_stays_one(own_app, ask):
     assert redirect.status_code == 308
     assert redirect.location == "http://localhost/folder/"
     assert redirect.mimetype == "text/html"
+
+
+def test_wsgi_tools_find_the_application_and_nothing_else():
+    assert server.app is server.app
+    assert server.app.test_client().get("/healthz").status_code == 200
+    with pytest.raises(AttributeError):
+        _ = server.application
+
+
+def test_too_little_memory_is_one_line(monkeypatch, capsys):
+    def main(**_):
+        raise MemoryError
+
+    monkeypatch.setattr(server.command, "main", main)
+    with pytest.raises(SystemExit) as end:
+        server.main()
+    assert end.value.code == 1
+    assert capsys.readouterr() == ("", "server.py: there is not enough memory\n")

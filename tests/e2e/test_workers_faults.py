@@ -189,3 +189,21 @@ def test_a_hangup_with_a_bad_configuration_changes_nothing(start_server, tmp_pat
     )
     server.process.send_signal(signal.SIGHUP)
     server.wait_for_workers(2, besides=workers)
+
+
+def test_a_new_master_that_cannot_be_started_leaves_the_old_one_at_work(start_server, tmp_path):
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    server = start_server(
+        *("--workers", "1"),
+        command=(str(python), "server.py"),
+        environment={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    workers = server.wait_for_workers(1)
+    python.unlink()
+    server.process.send_signal(signal.SIGUSR2)
+    server.stderr.wait_for_line("^gunicorn: the new master could not start: ")
+    with open_websocket(server) as client:
+        client.send(frame(TEXT, "still here"))
+        assert client.read_frame() == Frame(TEXT, b"still here")
+    assert workers <= server.worker_ids()

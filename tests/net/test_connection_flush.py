@@ -7,6 +7,7 @@ import pytest
 from gevent.event import Event
 
 from echo.net.connection import FLUSH_SIZE
+from echo.protocol.errors import ConnectionLost
 from echo.protocol.messages import TURN_SIZE
 from echo.protocol.rfc6455 import Opcode
 
@@ -191,3 +192,15 @@ def test_a_peer_that_does_not_read_stops_its_own_connection_and_no_other(serve, 
     assert not stuck.server.ready()
     answer = stuck.answer(BINARY, message)
     assert (in_thread(stuck.read, len(answer)).get(timeout=30) == answer) is True
+
+
+def test_a_connection_whose_answers_find_no_memory_is_lost_with_the_reason(serve):
+    def handler(connection):
+        with connection:
+            connection.write_message(BINARY, bytes(64 << 20))
+        return connection
+
+    peer = serve(handler, max_message_size=1 << 20)
+    ended = peer.result().ended
+    assert type(ended) is ConnectionLost
+    assert ended.reason == "the server's memory for unfinished messages is used up"

@@ -4,6 +4,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from echo.net.http import Exchange
+from echo.protocol.http_head import RequestHead
 from echo.protocol.rfc6455 import Opcode
 
 DEADLINE = 30.0
@@ -343,3 +345,20 @@ def test_an_answer_that_nobody_takes_is_one_line_in_the_log(service, reset):
     one.join()
     (line,) = one.log
     assert '"GET /one HTTP/1.1" ' in line
+
+
+def test_a_refusal_that_nobody_waits_for_ends_the_connection(service, pair):
+    one = service()
+    sock, peer = pair()
+    peer.send(b"no request\r\n\r\n")
+    peer.close()
+    one.server.do_handle(sock, ("127.0.0.1", 1))
+    one.join()
+    assert sock.fileno() < 0
+    assert one.log[-1].startswith('127.0.0.1:1 "no request" 400')
+
+
+def test_only_what_was_refused_is_taken():
+    exchange = Exchange(RequestHead.of("GET", "/", "1.1", []), None)
+    with pytest.raises(LookupError):
+        exchange.take_refused()

@@ -4,10 +4,13 @@ import errno
 
 import gevent
 import pytest
+from gevent import socket as gevent_socket
 from gevent.event import Event
 
 from echo.net.events import Events
 from echo.net.server import HTTPServer
+from echo.net.upgrade import upgrade
+from echo.protocol.handshake import HandshakePolicy
 from echo.protocol.rfc6455 import Opcode
 
 DEADLINE = 30.0
@@ -180,3 +183,32 @@ def test_what_was_accepted_but_not_yet_served_when_the_server_stops_is_closed(se
     stopping.get(timeout=DEADLINE)
     assert not one.server.accepting
     assert peer.read_to_end() == b""
+
+
+def test_what_becomes_a_websocket_while_the_server_stops_is_told_so(service):
+    stopping = []
+
+    def late(environ, start_response):
+        stopping.append(gevent.spawn(one.server.stop))
+        gevent.sleep(0)
+        with upgrade(environ, HandshakePolicy()) as connection:
+            connection.read_message()
+        return []
+
+    one = service(late)
+    peer = one.open()
+    assert peer.read(len(GOING_AWAY)) == GOING_AWAY
+    peer.send(peer.frame(CLOSE, b"\x03\xe9"))
+    assert peer.read_to_end() == b""
+    gevent.joinall(stopping, timeout=DEADLINE)
+
+
+def test_a_listener_that_cannot_accept_any_more_is_an_error(service):
+    one = service()
+    with gevent_socket.socket() as deaf:
+        listener, one.server.socket = one.server.socket, deaf
+        try:
+            with pytest.raises(OSError, match="Invalid argument"):
+                one.server.do_read()
+        finally:
+            one.server.socket = listener

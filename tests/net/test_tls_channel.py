@@ -9,6 +9,7 @@ import gevent
 import gevent.event
 import pytest
 import trustme
+from gevent import socket as gevent_socket
 from gevent import ssl as gevent_ssl
 
 from echo.net.certificate import Certificate
@@ -317,3 +318,12 @@ def test_nothing_is_left_in_the_buffers(tls_pair):
     while received < 5_000_000:
         received += len(client.recv(1 << 20))
     assert serving.get(timeout=DEADLINE) == (0, 0)
+
+
+def test_a_record_that_cannot_be_decrypted_is_the_end(tls_pair):
+    greenlet, client = tls_pair(lambda channel: channel.receive(DEADLINE))
+    client.do_handshake()
+    with gevent_socket.socket(fileno=client.detach()) as plain:
+        plain.sendall(bytes.fromhex("1703030010") + bytes(16))
+        with pytest.raises(ssl.SSLError):
+            greenlet.get(timeout=DEADLINE)

@@ -228,3 +228,17 @@ def test_a_view_that_lets_the_connection_go_ends_it(service):
     assert peer.read(4) == b"\x88\x02\x03\xe9"
     peer.send(peer.frame(CLOSE))
     assert peer.read_to_end() == b""
+
+
+def test_a_connection_that_the_application_leaves_open_is_given_up(service):
+    connections = []
+
+    def careless(environ, start_response):
+        connections.append(upgrade(environ, POLICY))
+        return []
+
+    one = service(careless)
+    peer = one.open()
+    assert peer.read_to_end() == b""
+    (connection,) = connections
+    assert connection.ended.reason == "cut off by the server"

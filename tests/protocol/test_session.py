@@ -277,3 +277,13 @@ def test_what_is_lost_sends_nothing_more():
     session.lose(lost)
     assert bytes_of(session) == b""
     assert_over(session, lost)
+
+
+def test_nothing_is_sent_once_it_has_ended():
+    session = new_session()
+    lost = session.receive_eof()
+    for send in (session.send_message, lambda *_: session.ping()):
+        with pytest.raises(ConnectionLost) as raised:
+            send(TEXT, b"too late")
+        assert raised.value is lost
+    assert bytes_of(session) == b""
