@@ -175,18 +175,14 @@ class Channel:
             self._hub.loop.run_callback(self._wake)
         return waits
 
-    def finish(self, timeout: float, *, peer_is_done: bool = False) -> None:
+    def finish(self, timeout: float) -> None:
         """Say that nothing more is sent, read on until the peer ends too, and close.
 
         Closing a socket with input unread makes the kernel send a reset, which can overtake and
         destroy what was just written. So the input is read and thrown away, for at most
-        ``timeout`` seconds, unless ``peer_is_done``: there is none, and the peer has promised to
-        send none. Does nothing when the channel is closed.
+        ``timeout`` seconds. Does nothing when the channel is closed.
         """
         if self._sock.fileno() < 0:
-            return
-        if peer_is_done and not self.has_input():
-            self.close()
             return
         deadline = monotonic() + timeout
         self._end_output()

@@ -407,9 +407,7 @@ class Connection:
                 else:
                     session.receive_eof()
             session.stop()
-            # 5.5.1. Whoever has sent a close frame sends nothing more
-            peer_is_done = isinstance(session.ended, ClosedByPeer)
-            channel.finish(deadline - monotonic(), peer_is_done=peer_is_done)
+            channel.finish(deadline - monotonic())
         except OSError as error:
             channel.close()
             if had_pending_answers and isinstance(session.ended, ClosedByPeer):

@@ -139,8 +139,8 @@ class TLSChannel(Channel):
             super().send(records, timeout, share)
         return len(data)
 
-    def finish(self, timeout: float, *, peer_is_done: bool = False) -> None:  # noqa: ARG002
-        """As Channel.finish, beginning with a close_notify, which any peer may still answer."""
+    def finish(self, timeout: float) -> None:
+        """As Channel.finish, beginning with a close_notify."""
         deadline = monotonic() + timeout
         with suppress(OSError):
             super().send([self._end_tls()], timeout)

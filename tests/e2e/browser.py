@@ -22,6 +22,9 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
     "--disable-quic",
+    # Tests have contexts of their own, which need no processes of their own.
+    "--renderer-process-limit=1",
+    "--disable-site-isolation-trials",
 ]
 
 #: The page's modules: where they are on disk, and below which path they are served.

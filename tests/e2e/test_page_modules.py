@@ -17,8 +17,8 @@ LOAD = """async (path) => {
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path != MAIN])
 def test_a_module_loads_by_itself_and_changes_nothing(module_page, shared_server, path):
-    # Another document each time: none of the modules is there yet.
-    module_page.goto(f"{shared_server.url}/ws/echo_display")
+    # Another document each time: none of the modules is there yet, nor any element of the page.
+    module_page.goto(f"{shared_server.url}/healthz")
     exported, unchanged = module_page.evaluate(LOAD, f"{MODULES_PATH}/{path}")
     assert exported
     assert unchanged
