@@ -144,13 +144,15 @@ def test_dropped_lines_are_an_object_too(server):
             client.send(*(frame(TEXT, "x" * 50) for _ in range(1000)))
             for _ in range(1000):
                 client.read_frame()
-    server.stdout.resume()
-    server.stdout.wait_for_line('"event": "dropped"')
+        server.stdout.resume()
+        server.stdout.wait_for_line('"event": "dropped"')
+        client.send(frame(TEXT, "the end"))
+        server.stdout.wait_for_line("the end")
     server.stop()
     found = entries(server.stdout)
     dropped = sum(entry["lines"] for entry in found if entry["event"] == "dropped")
     assert dropped > 0
-    assert sum(entry["event"] == "message" for entry in found) + dropped == 30_000
+    assert sum(entry["event"] == "message" for entry in found) + dropped == 30_001
 
 
 def test_a_fault_is_one_object_for_each_line_of_its_traceback():
