@@ -2,7 +2,9 @@
 
 import re
 import signal
+import time
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.browser import (
@@ -41,6 +43,37 @@ def test_what_the_visitor_closes_with_is_told(page, echo_server):
     expect(page.locator(CLOSED)).to_have_attribute("data-code", "4002")
     expect(page.locator(f"{CLOSED} .title")).to_contain_text("You closed the connection with 4002")
     expect_state(page, "disconnected")
+
+    expect(page.locator(f"{CLOSED} .explanation")).to_have_text(re.compile("^The code is yours"))
+
+
+@pytest.fixture
+def hung(page, complaints, start_server):
+    """The page, connected to a server that does nothing any more."""
+    complaints.failed_connections_expected = True
+    server = start_server()
+    open_page(page, server)
+    server.process.send_signal(signal.SIGSTOP)
+    yield page
+    server.process.send_signal(signal.SIGCONT)
+
+
+def test_a_close_that_the_server_does_not_answer_is_given_up_after_a_while(hung):
+    hung.locator("#disconnect").click()
+    expect(hung.locator("#disconnect")).to_have_text("Give up")
+    expect_state(hung, "disconnected")
+    expect(hung.locator(f"{CLOSED} .title")).to_contain_text("and got no answer in time")
+
+
+def test_a_close_that_the_server_does_not_answer_can_be_given_up_at_once(hung):
+    hung.clock.install()
+    hung.clock.pause_at(time.time() + 60)
+    hung.locator("#disconnect").click()
+    expect_state(hung, "disconnecting")
+    hung.locator("#disconnect").click()
+    expect_state(hung, "disconnected")
+    hung.clock.resume()
+    expect(hung.locator(CLOSED)).to_have_count(1)
 
 
 def use_code(page, code, reason):

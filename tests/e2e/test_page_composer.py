@@ -32,9 +32,9 @@ def choose_file(page, content, name="some.file"):
     expect(page.locator(".file")).to_be_visible()
 
 
-def drag(page, event, *files):
-    """Hold files (names and contents) over the field, or drop them on it."""
-    page.locator("#message").evaluate(
+def drag(page, event, *files, over="#message"):
+    """Hold files (names and contents) over an element, or drop them on it."""
+    page.locator(over).evaluate(
         """(field, [type, files]) => {
             const dataTransfer = new DataTransfer();
             for (const [name, text] of files) dataTransfer.items.add(new File([text], name));
@@ -183,6 +183,15 @@ def test_a_file_is_dropped_on_the_field(page, echo_server):
     expect(page.locator(f"{RECEIVED} .body")).to_have_text("dropped")
 
 
+def test_a_file_is_taken_wherever_on_the_page_it_is_dropped(page, echo_server):
+    open_page(page, echo_server)
+    drag(page, "dragover", ("a.txt", "dropped"), over="#log-view")
+    expect(page.locator("#composer-root")).to_contain_class("dropping")
+    drag(page, "drop", ("a.txt", "dropped"), over="#log-view")
+    expect(page.locator("#composer-root")).not_to_contain_class("dropping")
+    expect(page.locator(".file-name")).to_have_text("a.txt")
+
+
 def test_two_files_are_not_one_message(page, echo_server):
     open_page(page, echo_server)
     drag(page, "drop", ("a", "1"), ("b", "2"))
@@ -298,6 +307,25 @@ def test_repeating_keeps_to_the_interval_tells_its_progress_and_can_be_stopped(p
     expect(page.locator(SENT)).to_have_count(2)
 
 
+def test_repeating_leaves_the_visitor_where_he_reads(page, echo_server):
+    page.set_viewport_size({"width": 1280, "height": 600})
+    open_page(page, echo_server)
+    for number in range(10):
+        send(page, f"{number}")
+    expect(page.locator(RECEIVED).last).to_contain_text("9")
+    page.locator("#log-view").evaluate("view => { view.scrollTop = 0 }")
+    expect(page.locator("#follow")).to_be_visible()
+    page.locator("#message").fill("again")
+    open_tool(page, "repeat")
+    page.get_by_label("Times").fill("3")
+    page.get_by_label("Every … ms").fill("10")
+    page.get_by_role("button", name="Start").first.click()
+    expect(page.locator("#repeat")).to_contain_text("Done: 3 sent.")
+    assert page.locator("#log-view").evaluate("view => view.scrollTop") == 0
+    send(page, "by hand")
+    expect(page.locator("#follow")).to_be_hidden()
+
+
 def test_repeating_ends_with_the_connection(page, echo_server):
     open_page(page, echo_server)
     open_tool(page, "repeat")
@@ -383,6 +411,8 @@ def test_a_code_that_a_page_may_not_send_is_refused(page, echo_server):
         )
         expect(field).to_have_attribute("aria-invalid", "true")
     expect_state(page, "connected")
+    field.press("Escape")  # closes the form, and its error goes with it
+    expect(page.locator("#error")).to_be_empty()
 
 
 def test_too_long_a_reason_is_refused_and_the_longest_taken(page, echo_server):
@@ -487,3 +517,21 @@ def expect_nothing_wide(page):
             .map((element) => element.outerHTML.slice(0, 100))"""
     )
     assert wide == []
+
+
+def test_fingers_get_large_targets_and_fields_that_no_phone_zooms_in_on(browser, echo_server):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    open_page(page, echo_server)
+    open_tool(page, "repeat")
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button, .segments label, input, textarea")]
+            .filter((e) => e.checkVisibility() && !e.matches("[type=radio], [type=checkbox]"))
+            .filter((e) => e.getBoundingClientRect().height < 44
+                || (e.matches("input, textarea") && parseFloat(getComputedStyle(e).fontSize) < 16))
+            .map((e) => e.outerHTML.slice(0, 100))"""
+    )
+    context.close()
+    assert small == []

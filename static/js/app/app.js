@@ -84,9 +84,9 @@ export function createApp(document) {
   const composer = createComposer($("composer-root"), {
     texts: texts.composer,
     draft: state.draft,
-    send(data) {
+    send(data, { byHand }) {
       if (!client.isOpen) return false;
-      list.follow(); // whoever sends wants to see the answer
+      if (byHand) list.follow(); // whoever sends wants to see the answer
       return client.send(data, recorder.sent(client.link, data));
     },
     close: (code, reason) => client.close(code, reason),

@@ -17,8 +17,9 @@ const KINDS = ["text", "json", "binary"];
 /**
  * Fills the empty element `root`.
  *
- * `send(data)` and `close(code, reason)` are the connection's; `send` returns false when there is
- * none. `draft` is what stands in the field at first. All texts are those of `texts.composer`.
+ * `send(data, { byHand })` and `close(code, reason)` are the connection's; `send` returns false when
+ * there is none. `draft` is what stands in the field at first. All texts are those of
+ * `texts.composer`.
  */
 export function createComposer(root, { texts, send, close, draft = "" }) {
   let problem = null; // what stands in the way: { say, input, disconnected }
@@ -145,14 +146,14 @@ export function createComposer(root, { texts, send, close, draft = "" }) {
 
   /* ---- Sending ---- */
 
-  function transmit(payload) {
-    return connected && send(payload);
+  function transmit(payload, byHand) {
+    return connected && send(payload, { byHand });
   }
 
   function submit() {
     const payload = read();
     if (payload === undefined) return;
-    if (!transmit(payload)) return complainOfConnection();
+    if (!transmit(payload, true)) return complainOfConnection();
     settle();
     if (file.held()) return file.drop();
     past.add({ kind: kinds.value, text: field.value });
@@ -232,6 +233,7 @@ export function createComposer(root, { texts, send, close, draft = "" }) {
     panel.form.addEventListener("open", () => {
       for (const other of panels) if (other !== panel) other.toggle(false);
     });
+    panel.form.addEventListener("close", () => panel.form.contains(problem?.input) && settle());
     panel.form.addEventListener("input", () => problem && settle());
   }
   showKind();

@@ -8,7 +8,8 @@ import { spelled } from "../ui/safe_text.js";
 const LIMIT = 16 * 1024 * 1024; // bytes: more would stand still in memory, here and at the server
 
 /**
- * Takes files that are dropped on `target` or chosen with the `opener` button.
+ * Takes files that are dropped anywhere on the page, for which `target` is marked, or chosen with
+ * the `opener` button.
  *
  * Gives `held()`: null or `{ bytes, text }`, where the text is null unless the visitor wants it,
  * `drop()` to let go of it, and the elements. `onChange` is called when there is another one.
@@ -96,14 +97,18 @@ function textOf(bytes) {
   }
 }
 
-/** Marks the target while a file is held over it; text is dropped as ever. */
+/**
+ * Marks the target while a file is held over the page; text is dropped as ever. A browser would
+ * open a file that is dropped beside the target, in the place of the page.
+ */
 function acceptDrops(target, take) {
+  const page = target.ownerDocument;
   const mark = (over) => target.classList.toggle("dropping", over);
   for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
-    target.addEventListener(type, (event) => {
+    page.addEventListener(type, (event) => {
       if (!event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
-      if (type === "dragleave" && target.contains(event.relatedTarget)) return;
+      if (type === "dragleave" && event.relatedTarget) return; // still over the page
       mark(type === "dragenter" || type === "dragover");
       if (type === "dragover") event.dataTransfer.dropEffect = "copy";
       if (type === "drop" && event.dataTransfer.files.length) take([...event.dataTransfer.files]);

@@ -24,7 +24,7 @@ function makePanel(words, id, name, title) {
   const toggle = (open = form.hidden) => {
     form.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
-    if (open) form.dispatchEvent(new Event("open"));
+    form.dispatchEvent(new Event(open ? "open" : "close"));
   };
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;

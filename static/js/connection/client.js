@@ -3,8 +3,9 @@
  * page; what happens it tells to the handlers it was given.
  *
  * A link is one connection from its first attempt to its end: {id, target, address, protocols,
- * socket, opened, leaving, waiting, started}. `leaving` is what the visitor closes it with, or
- * null; `waiting` are the messages sent on it that nothing has answered yet.
+ * socket, opened, leaving, over, waiting, started}. `leaving` is what the visitor closes it with, or
+ * null; `over` is set when its end was told; `waiting` are the messages sent on it that nothing has
+ * answered yet.
  */
 
 const PAUSE_MS = 30_000; // the longest wait between two attempts to connect
@@ -12,6 +13,7 @@ const HEALTHY_MS = 5_000; // a connection this old has proved itself: waits star
 const KNOWN = ["open", "closed", "refused"]; // what the server says of an id that it knows
 const REASON = 500; // characters of an answer that is no record
 const PATIENCE_MS = 1_000; // for the old connection to close before the new one is opened
+const GIVE_UP_MS = 5_000; // for the server to answer a close; a browser may wait for minutes
 
 export class Client {
   #link = null; // the connection that counts; another may still be closing
@@ -20,6 +22,7 @@ export class Client {
   #retryTimer; // set only while waiting for the next attempt
   #healthyTimer; // set only while a young connection proves itself
   #againTimer; // set only while a connection closes to make room for the next
+  #giveUpTimer; // set only while a connection closes for good
   #handlers;
 
   /**
@@ -50,7 +53,7 @@ export class Client {
     const plan = this.#handlers.plan();
     const socket = new WebSocket(plan.address, plan.protocols);
     socket.binaryType = "arraybuffer";
-    const link = { ...plan, socket, opened: false, leaving: null, waiting: [], started: performance.now() };
+    const link = { ...plan, socket, opened: false, leaving: null, over: false, waiting: [], started: performance.now() };
     this.#link = link;
     socket.addEventListener("open", () => this.#onOpen(link));
     socket.addEventListener("message", (event) => this.#onMessage(link, event));
@@ -90,6 +93,7 @@ export class Client {
     if (link && !link.leaving) {
       link.socket.close(code, reason); // throws, before anything changes, what may not be sent
       link.leaving = { code, reason };
+      this.#giveUpTimer = setTimeout(() => this.giveUp(), GIVE_UP_MS);
       this.#tell("disconnecting");
     } else if (this.#againTimer !== undefined) {
       clearTimeout(this.#againTimer);
@@ -100,6 +104,15 @@ export class Client {
       this.#handlers.stopped();
       this.#tell("disconnected");
     }
+  }
+
+  /** Waits no longer for the answer to a close: the connection counts as lost. */
+  giveUp() {
+    const link = this.#link;
+    if (!link?.leaving) return;
+    clearTimeout(this.#againTimer);
+    this.#againTimer = undefined;
+    this.#onClose(link, { code: 1006, reason: "", wasClean: false });
   }
 
   /** Sends; false when there is no connection. `entry` comes back in the link's `waiting`. */
@@ -133,6 +146,8 @@ export class Client {
   }
 
   #onClose(link, event) {
+    if (link.over) return; // given up before
+    link.over = true;
     const current = link === this.#link;
     const again = current && this.#againTimer !== undefined;
     if (current) {
@@ -163,8 +178,9 @@ export class Client {
   }
 
   #stopTimers() {
-    for (const timer of [this.#retryTimer, this.#healthyTimer, this.#againTimer]) clearTimeout(timer);
-    this.#retryTimer = this.#healthyTimer = this.#againTimer = undefined;
+    const timers = [this.#retryTimer, this.#healthyTimer, this.#againTimer, this.#giveUpTimer];
+    for (const timer of timers) clearTimeout(timer);
+    this.#retryTimer = this.#healthyTimer = this.#againTimer = this.#giveUpTimer = undefined;
   }
 
   #tell(state, detail = null) {

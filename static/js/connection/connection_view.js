@@ -32,9 +32,10 @@ export function createConnectionView(document, { client, addressOf, state, texts
     const { link } = client;
     const trying = link !== null && !link.opened;
     $("connect").textContent = client.waiting ? texts.connectNow : link ? texts.reconnect : texts.connect;
-    $("disconnect").textContent = trying || client.waiting ? texts.stop : texts.disconnect;
+    const stopping = trying || client.waiting ? texts.stop : texts.disconnect;
+    $("disconnect").textContent = link?.leaving ? texts.giveUp : stopping;
     setEnabled($("connect"), !link || (link.opened && !link.leaving));
-    setEnabled($("disconnect"), client.waiting || (link && !link.leaving));
+    setEnabled($("disconnect"), client.waiting || link);
 
     const open = name === "connected";
     $("address").textContent = link?.address.split("?")[0] ?? addressOf(target);
@@ -63,7 +64,11 @@ export function createConnectionView(document, { client, addressOf, state, texts
 
   for (const radio of targets) radio.addEventListener("change", () => onTarget(radio.value));
   $("connect").addEventListener("click", () => isEnabled($("connect")) && client.connectByHand());
-  $("disconnect").addEventListener("click", () => isEnabled($("disconnect")) && client.close());
+  $("disconnect").addEventListener("click", () => {
+    if (!isEnabled($("disconnect"))) return;
+    if (client.link?.leaving) client.giveUp();
+    else client.close();
+  });
   field.addEventListener("input", () => {
     const protocols = readProtocols();
     if (protocols) onProtocols(protocols);

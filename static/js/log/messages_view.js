@@ -90,7 +90,9 @@ function describeEnd({ by, code, reason, asked, server }, texts) {
     unanswered: () => ended.unanswered(asked.code),
     lost: () => ended.lost(),
   }[by]();
-  const [, explanation] = meaning(code, texts, by === "unanswered" ? texts.unanswered : undefined);
+  // What a code tells to whoever receives it is no news to whoever chose it.
+  const own = by === "you" && code !== 1000 ? texts.ownCode : undefined;
+  const [, explanation] = meaning(code, texts, by === "unanswered" ? texts.unanswered : own);
   const parts = [explanation]; // the sentence has the code and its name
   if (reason) parts.push(make("span", "reason", texts.reason, visible(reason)));
   const inOrder = by === "you" || code === 1000;

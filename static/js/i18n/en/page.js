@@ -56,6 +56,7 @@ export default {
   reconnect: "Reconnect",
   disconnect: "Disconnect",
   stop: "Stop",
+  giveUp: "Give up",
 
   logTitle: "Log of the connection",
   view: "View",
@@ -123,7 +124,8 @@ export default {
       "The server accepted the handshake, but the browser did not take its answer. Usually the server " +
       "chose none of the subprotocols offered.",
   },
-  unanswered: "The server did not confirm the close in time, so the browser gave up waiting.",
+  ownCode: "The code is yours: the server was told, and answered with the same.",
+  unanswered: "The server did not confirm the close in time, and was not waited for any longer.",
 
   // One sentence of two halves: what the browser says, and what the server says.
   ended: {

@@ -55,6 +55,7 @@ export default {
   reconnect: "重新连接",
   disconnect: "断开",
   stop: "停止",
+  giveUp: "不再等待",
 
   logTitle: "连接的记录",
   view: "视图",
@@ -115,7 +116,8 @@ export default {
     unreachable: "服务端完全没有回答。它在运行吗？网络通吗？",
     accepted: "服务端接受了握手，但浏览器没有接受它的回答。通常是服务端没有选择所提供的任何子协议。",
   },
-  unanswered: "服务端没有及时确认关闭，浏览器不再等待。",
+  ownCode: "关闭码由你选择：服务端已收到，并以同样的码回答。",
+  unanswered: "服务端没有及时确认关闭，因此不再等待。",
 
   // 一句话的两半：浏览器怎么说，服务端怎么说。
   ended: {
