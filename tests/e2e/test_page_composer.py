@@ -535,3 +535,17 @@ def test_fingers_get_large_targets_and_fields_that_no_phone_zooms_in_on(browser,
     )
     context.close()
     assert small == []
+
+
+def test_on_a_phone_the_answer_is_seen_beside_the_composer(page, echo_server):
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, echo_server)
+    page.locator("#message").scroll_into_view_if_needed()
+    send(page, "Hello")
+    expect(page.locator(RECEIVED)).to_be_in_viewport(ratio=1)
+    for number in range(30):
+        send(page, f"{number}")
+    expect(page.locator(f"{RECEIVED} .body").last).to_have_text("29")
+    expect(page.locator(RECEIVED).last).to_be_in_viewport(ratio=1)
+    page.locator("#log-view").evaluate("view => { view.scrollTop = 0 }")
+    expect(page.locator("#log > li").first).to_contain_text("Connected")

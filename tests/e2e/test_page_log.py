@@ -11,6 +11,7 @@ from tests.e2e.browser import (
     EVENT,
     RECEIVED,
     SENT,
+    choose,
     expect_rows_in_place,
     expect_state,
     open_page,
@@ -168,7 +169,6 @@ def test_a_link_carries_the_state_of_the_page(page, echo_server):
         "view": ["wire"],
         "target": ["inspect"],
         "protocols": ["chat,v2.chat"],
-        "language": ["en"],
         "draft": ["Grüße & <b>#1</b>\nline two"],
     }
 
@@ -182,6 +182,27 @@ def test_a_link_carries_the_state_of_the_page(page, echo_server):
 
     page.locator("label", has=page.locator("input[value=messages]")).click()
     assert "draft" not in page.url  # which is stale once the visitor does something
+
+
+def test_a_link_carries_what_kind_its_draft_is_until_it_is_sent(page, echo_server):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_page(page, echo_server)
+    choose(page, "json")
+    page.locator("#message").fill("[1]")
+    page.locator("#copy-link").click()
+    expect(page.locator("#done")).to_contain_text("Link copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert "draft" not in page.url
+
+    page.goto("about:blank")
+    page.goto(link)
+    expect_state(page, "connected")
+    expect(page.locator("input[name=kind]:checked")).to_have_value("json")
+    page.locator("#message").press("Enter")
+    expect(page.locator(RECEIVED)).to_have_count(1)
+    page.reload()
+    expect_state(page, "connected")
+    expect(page.locator("#message")).to_have_value("")
 
 
 def test_choices_survive_a_reload(page, echo_server):

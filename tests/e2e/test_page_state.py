@@ -25,6 +25,7 @@ def test_a_state_survives_a_link(module_page):
         "target": "inspect",
         "protocols": ["chat", "v2.chat"],
         "language": "zh",
+        "kind": "json",
         "draft": "Grüße & <b>#1</b>\nline two = 100 %+",
     }
     assert read(module_page, write(module_page, **state)) == state

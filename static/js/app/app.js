@@ -83,15 +83,16 @@ export function createApp(document) {
 
   const composer = createComposer($("composer-root"), {
     texts: texts.composer,
+    kind: state.kind,
     draft: state.draft,
     send(data, { byHand }) {
       if (!client.isOpen) return false;
-      if (byHand) list.follow(); // whoever sends wants to see the answer
+      if (byHand) onSendByHand();
       return client.send(data, recorder.sent(client.link, data));
     },
     close: (code, reason) => client.close(code, reason),
   });
-  state.draft = ""; // from now on it is the composer's
+  Object.assign(state, { kind: DEFAULTS.kind, draft: "" }); // from now on they are the composer's
 
   const load = createLoad($("load-root"), { texts: texts.load, address: () => webSocketAddress("echo") });
 
@@ -147,9 +148,14 @@ export function createApp(document) {
 
   /* ---- Choices of the visitor ---- */
 
+  function onSendByHand() {
+    list.follow(); // whoever sends wants to see the answer
+    if (readState(location.hash).draft) saveState(); // the draft of a link must not come back
+  }
+
   /** Writes the state into the address bar, where a reload finds it. */
-  function saveState(more = {}) {
-    history.replaceState(null, "", location.pathname + location.search + writeState({ ...state, ...more }));
+  function saveState() {
+    history.replaceState(null, "", location.pathname + location.search + writeState(state));
   }
 
   function setView(view) {
@@ -173,8 +179,9 @@ export function createApp(document) {
   }
 
   async function copyLink() {
-    saveState({ language, draft: composer.draft() });
-    sayDone((await copyText(location.href)) ? texts.linkCopied : texts.notCopied);
+    const link = new URL(location.href);
+    link.hash = writeState({ ...state, ...composer.draft() });
+    sayDone((await copyText(link.href)) ? texts.linkCopied : texts.notCopied);
   }
 
   async function copyLog() {
@@ -192,7 +199,7 @@ export function createApp(document) {
     const plan = () => [state.target, ...state.protocols].join(" ");
     const before = plan();
     const { language: chosen } = state;
-    Object.assign(state, DEFAULTS, { language: chosen }, readState(location.hash), { draft: "" });
+    Object.assign(state, DEFAULTS, { language: chosen }, readState(location.hash), { kind: DEFAULTS.kind, draft: "" });
     connection.setProtocols(state.protocols);
     speak(state.language ?? language);
     if (plan() !== before) client.reconnect();

@@ -1,6 +1,6 @@
 /*
  * The page's state as it stands in the fragment of a link: which view, which server, which
- * subprotocols to offer, which language and what was about to be sent.
+ * subprotocols to offer, which language, and what was about to be sent and as what.
  */
 
 import { parseProtocols } from "../connection/subprotocols.js";
@@ -8,9 +8,17 @@ import { TEXTS } from "../i18n/texts.js";
 
 const VIEWS = ["messages", "wire"];
 const TARGETS = ["echo", "inspect"];
+const KINDS = ["text", "json", "binary"];
 
 /** The state that needs no fragment; a language of null is the browser's. */
-export const DEFAULTS = Object.freeze({ view: "messages", target: "echo", protocols: [], language: null, draft: "" });
+export const DEFAULTS = Object.freeze({
+  view: "messages",
+  target: "echo",
+  protocols: [],
+  language: null,
+  kind: "text",
+  draft: "",
+});
 
 const DRAFT_LIMIT = 4000; // characters: links have to stay short enough for what carries them
 
@@ -23,18 +31,20 @@ export function readState(fragment) {
     target: oneOf("target", TARGETS),
     protocols: fields.has("protocols") ? parseProtocols(fields.get("protocols")).protocols : undefined,
     language: oneOf("language", Object.keys(TEXTS)),
+    kind: oneOf("kind", KINDS),
     draft: fields.get("draft")?.slice(0, DRAFT_LIMIT),
   };
   return Object.fromEntries(Object.entries(read).filter(([, value]) => value !== undefined));
 }
 
 /** The fragment for a state; what is as it would be anyway is left out. */
-export function writeState({ view, target, protocols, language, draft }) {
+export function writeState({ view, target, protocols, language, kind, draft }) {
   const fields = new URLSearchParams();
   if (view !== DEFAULTS.view) fields.set("view", view);
   if (target !== DEFAULTS.target) fields.set("target", target);
   if (protocols.length) fields.set("protocols", protocols.join(","));
   if (language) fields.set("language", language);
+  if (kind !== DEFAULTS.kind) fields.set("kind", kind);
   if (draft) fields.set("draft", draft.slice(0, DRAFT_LIMIT));
   const fragment = fields.toString();
   return fragment && `#${fragment}`;

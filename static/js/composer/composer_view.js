@@ -18,10 +18,10 @@ const KINDS = ["text", "json", "binary"];
  * Fills the empty element `root`.
  *
  * `send(data, { byHand })` and `close(code, reason)` are the connection's; `send` returns false when
- * there is none. `draft` is what stands in the field at first. All texts are those of
+ * there is none. `kind` and `draft` are what stands in the field at first. All texts are those of
  * `texts.composer`.
  */
-export function createComposer(root, { texts, send, close, draft = "" }) {
+export function createComposer(root, { texts, send, close, kind = "text", draft = "" }) {
   let problem = null; // what stands in the way: { say, input, disconnected }
   let jsonFault; // of what is in the field: an Unsendable, or undefined
   let connected = false;
@@ -33,6 +33,7 @@ export function createComposer(root, { texts, send, close, draft = "" }) {
   const label = words.keep(make("label", "message-label"), (t) => t.message);
   label.htmlFor = field.id;
   const kinds = makeKinds(words);
+  kinds.value = kind;
   const sendButton = words.keep(make("button", "primary"), (t) => t.send);
   sendButton.id = "send";
   const format = words.keep(makeButton("quiet", [], layOut), (t) => t.format);
@@ -249,7 +250,7 @@ export function createComposer(root, { texts, send, close, draft = "" }) {
   return {
     setTexts: (next) => words.change(next),
     setConnected,
-    draft: () => field.value,
+    draft: () => ({ kind: kinds.value, draft: field.value }),
   };
 }
 
