@@ -110,7 +110,12 @@ class Channel:
                 self._start_reading()
             late = None
             if timeout is None:
-                self._park()
+                # _park, without the call, as it is done for every message.
+                self._parked = True
+                try:
+                    _switch_to(self._hub)
+                finally:
+                    self._parked = False
             else:
                 try:
                     self._park_until(deadline, timeout)

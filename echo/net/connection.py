@@ -311,7 +311,10 @@ class Connection:
             self._lose(ConnectionLost.after(error))
         if not size:
             self._lose(session.receive_eof())
-        self._receive(self._channel.buffer, size)
+        # _receive, without the call, as it is done for every message.
+        self.heard = True
+        self.bytes_in += size
+        session.receive(self._channel.buffer, size)
 
     def _receive(self, data: bytes | bytearray, size: int) -> None:
         """Hand ``data[:size]`` to the session."""
