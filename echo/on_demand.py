@@ -37,6 +37,8 @@ class OnDemand:
         pool = ThreadPool(1)
         try:
             application = pool.apply(self._make)
+        except RuntimeError:  # the system has no further thread: all have to wait then
+            application = self._make()
         finally:
             pool.kill()
         gc.freeze()  # as the rest of the service, see tune_process

@@ -4,6 +4,7 @@ from threading import get_ident
 
 import gevent
 import pytest
+from gevent.threadpool import ThreadPool
 
 from echo.on_demand import OnDemand
 
@@ -41,3 +42,11 @@ def test_what_could_not_be_made_is_tried_again():
     with pytest.raises(MemoryError, match="not now"):
         application("first", None)
     assert application("second", None) == ["second"]
+
+
+def test_without_a_thread_it_is_made_all_the_same(monkeypatch):
+    def no_thread(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(ThreadPool, "spawn", no_thread)
+    assert OnDemand(lambda: answer)("asked", None) == ["asked"]
