@@ -12,10 +12,10 @@ run: $(VENV)/run ## Start the server on port 8000.
 	$(BIN)/python server.py
 
 test: programs lint ## Every test.
-	$(BIN)/python -m pytest -n 6 --dist worksteal
+	$(BIN)/python -m pytest -n 6 --dist loadfile
 
 coverage: programs ## Every test, with branch coverage; fails if a place that raises has no test.
-	$(BIN)/python -m pytest -n 6 --dist worksteal --cov --cov-report=term --cov-context=test
+	$(BIN)/python -m pytest -n 6 --dist loadfile --cov --cov-report=term --cov-context=test
 	$(BIN)/python tests/check_raises.py
 
 programs: $(VENV)/test ## Install what the tests need from Debian, where it is missing.
