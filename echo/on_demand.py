@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 from wsgiref.types import WSGIApplication
 
 from gevent.lock import Semaphore
@@ -34,12 +34,26 @@ class OnDemand:
         return self._application(environ, start_response)
 
     def _make_in_thread(self) -> WSGIApplication:
+        """Make the application in a thread, so that other connections go on."""
         pool = ThreadPool(1)
         try:
-            application = pool.apply(self._make)
+            attempt = pool.spawn(self._attempt)
         except RuntimeError:  # the system has no further thread: all have to wait then
-            application = self._make()
+            made = self._attempt()
+        else:
+            made = cast(WSGIApplication | Exception, attempt.get())
         finally:
             pool.kill()
-        gc.freeze()  # as the rest of the service, see tune_process
-        return application
+        if isinstance(made, Exception):
+            raise made
+        # As what was there at the start, see tune_process; without its collection, which would hold
+        # up the connections that are open.
+        gc.freeze()
+        return made
+
+    def _attempt(self) -> WSGIApplication | Exception:
+        """The application, or why there is none: the hub would log what a thread raises, too."""
+        try:
+            return self._make()
+        except Exception as error:  # noqa: BLE001  # raised again by whoever asked
+            return error

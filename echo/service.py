@@ -78,7 +78,7 @@ def build_service(
         registry = Registry(show_credentials=settings.show_credentials)
         handlers = Handlers(settings, logs.messages)
 
-        def create_pages() -> WSGIApplication:
+        def make_pages() -> WSGIApplication:
             from echo.app import Sources, create_pages  # noqa: PLC0415
 
             pages = create_pages(handlers, Sources(registry, records, metrics))
@@ -87,7 +87,7 @@ def build_service(
 
         server = HTTPServer(
             listener,
-            handlers.in_front_of(OnDemand(create_pages)),
+            handlers.in_front_of(OnDemand(make_pages)),
             Events.to(*filter(None, (logs, metrics, records))),
             limits=replace(limits, shutdown_timeout=until_closing),
             registry=registry,

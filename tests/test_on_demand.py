@@ -29,7 +29,7 @@ def test_it_is_made_once_for_all_who_ask_meanwhile():
     assert threads[0] != get_ident(), "who does not ask would have to wait"
 
 
-def test_what_could_not_be_made_is_tried_again():
+def test_what_could_not_be_made_is_tried_again(capsys):
     attempts = iter([MemoryError("not now"), answer])
 
     def make():
@@ -41,6 +41,7 @@ def test_what_could_not_be_made_is_tried_again():
     application = OnDemand(make)
     with pytest.raises(MemoryError, match="not now"):
         application("first", None)
+    assert capsys.readouterr() == ("", "")  # whoever asked logs it, and nobody else
     assert application("second", None) == ["second"]
 
 

@@ -13,13 +13,12 @@ Bytes = bytes | bytearray | memoryview
 
 
 def _load() -> Callable[[Bytes, Bytes], bytes]:
+    """Import websockets.speedups without its package."""
     package = find_spec("websockets")
     places = None if package is None else package.submodule_search_locations
     spec = PathFinder.find_spec("websockets.speedups", places)
     if spec is None or spec.loader is None:
-        raise ImportError(
-            "websockets.speedups is missing: install the packages of requirements.txt"
-        )
+        raise ImportError("there is no websockets.speedups: install requirements.txt")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return cast(Callable[[Bytes, Bytes], bytes], module.apply_mask)
