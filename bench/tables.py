@@ -5,7 +5,7 @@ A section of which nothing was measured is the empty string.
 
 from collections.abc import Iterable
 
-from figures import Results, middle, number, spread
+from figures import Figure, Results, middle, number, spread
 from loads import LOADS, MANY
 from servers import SERVERS
 
@@ -174,8 +174,11 @@ def goals(results: Results) -> str:
     if start:
         title = f"{LOADS['start'].title}, ms"
         rows.append((title, middle(start), spread(start), f"at most {START_MS}"))
-    rate = results.ratio(("thousand", OURS), ("small", OURS), "rate")
-    if rate:
+    many, few = (results.speed(load, OURS) for load in ("thousand", "small"))
+    single = results.ratio(("thousand", OURS), ("small", OURS), "rate")
+    if many and few and single:
+        noisy = many.noisy or few.noisy
+        rate = Figure(many.median / few.median, single.low, single.high, noisy)
         title = "messages/s with 1,000 busy connections ÷ with 64"
         rows.append((title, middle(rate), spread(rate), f"at least {THOUSAND_RATE}"))
     return table(("", "this service", "spread", "must be"), rows) if rows else ""

@@ -3,11 +3,11 @@
 Three floors; a file imports from its own or a lower one, never upward and never in a circle.
 
 Top: the service
-    handlers.py     echo_message and echo_display, the article's two handlers, and the routes; the
-                    loop is here
-    app.py          create_app: the Flask application, what is not a WebSocket
+    handlers.py     echo_message and echo_display, the article's two handlers, the inspector's, and
+                    the paths of the WebSockets; the loop is here
+    app.py          create_app: Flask and its routes, for every request that is not a WebSocket
     answers.py      its refusals and answers to errors, its security headers
-    on_demand.py    OnDemand: has Flask loaded when the first page is asked for
+    on_demand.py    OnDemand: loads Flask for the first request that is not a WebSocket
     settings.py     Settings: every option
     option_types.py what their values may be
     proxies.py      TrustedProxies: who asks, as the proxies in front say

@@ -18,7 +18,6 @@ from echo.protocol.excerpts import excerpt
 #: Characters of the page's URL in a reason: the Host in it may be a whole header field.
 _URL_EXCERPT: Final = 300
 
-#: The page needs its own script, style and pictures and its own WebSocket, and nothing else.
 #: Strict-Transport-Security is not among them: browsers apply it to every port of a host name, so
 #: one visit to https://localhost:8443 would break whatever else runs on localhost without TLS.
 _SECURITY_HEADERS: Final = {
@@ -28,6 +27,7 @@ _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 
+#: The page needs its own script, style and pictures and its own WebSocket, and nothing else.
 #: Before Safari 15.4 'self' did not cover WebSockets, so their sources are spelled out (``{0}``).
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -39,7 +39,7 @@ _HOST_SOURCE: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
 
 def register(app: Flask) -> None:
-    """Have an application answer errors, and add to what it answers, as this file says."""
+    """Install the error handlers and the security headers."""
     app.register_error_handler(HandshakeError, _refuse_upgrade)
     app.register_error_handler(WebsocketMismatch, _no_websocket_here)
     app.register_error_handler(HTTPException, _http_error)

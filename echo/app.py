@@ -13,6 +13,7 @@ from werkzeug.http import parse_date, parse_etags, parse_if_range_header, parse_
 from echo import answers
 from echo.handlers import Handlers
 from echo.logs import MessageLog
+from echo.metrics_files import MetricsLost
 from echo.net.http import Exchange
 from echo.net.records import Record
 from echo.net.registry import Registry, is_id
@@ -31,7 +32,6 @@ _READ_WITH: Final[dict[str, Callable[[str], object]]] = {
     "HTTP_IF_UNMODIFIED_SINCE": parse_date,
     "HTTP_RANGE": parse_range_header,
 }
-
 
 #: What to tell whoever asks for a connection that is not known: without shared records, and with.
 _UNKNOWN_HERE: Final = (
@@ -61,7 +61,7 @@ class MetricsPage(Protocol):
     def page(self, accept: str) -> tuple[bytes, str]:
         """The figures in the format that an Accept field asks for, and their content type.
 
-        Raises LookupError when they are lost, with a reason for the operator.
+        Raises MetricsLost.
         """
 
 
@@ -148,8 +148,8 @@ def _metrics(metrics: MetricsPage) -> ResponseReturnValue:
     """``/metrics``: the figures for Prometheus."""
     try:
         page, content_type = metrics.page(request.headers.get("Accept", ""))
-    except LookupError as lost:
-        abort(500, lost.args[0])
+    except MetricsLost as lost:
+        abort(500, str(lost))
     return Response(page, content_type=content_type)
 
 

@@ -48,7 +48,7 @@ class Handlers:
 
     def echo_display(self) -> str:
         """``/ws/echo_display``: the page that talks to ``/ws/echo``."""
-        from flask import render_template  # noqa: PLC0415  # with the first page
+        from flask import render_template  # noqa: PLC0415  # keeps Flask out of the start
 
         return render_template("echo_display.html")
 

@@ -188,10 +188,10 @@ class Metrics:
     def page(self, accept: str) -> tuple[bytes, str]:
         """The figures in the format that an Accept field asks for, and their content type.
 
-        Raises LookupError when the processes cannot share them any more.
+        Raises MetricsLost when the processes cannot share them any more.
         """
         if metrics_files.lost():
-            raise LookupError(
+            raise metrics_files.MetricsLost(
                 "The directory that the processes share was removed or emptied. Restart the "
                 "service, or send gunicorn SIGHUP."
             )

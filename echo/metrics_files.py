@@ -20,6 +20,10 @@ _VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _OWN: Final = "echo-metrics-"
 
 
+class MetricsLost(Exception):
+    """The processes cannot share their metrics any more. Says why, and the cure."""
+
+
 def shared() -> bool:
     """Whether this process shares its metrics with others."""
     return _VARIABLE in os.environ

@@ -13,8 +13,8 @@ class OnDemand:
     """A WSGI application that is made by the first request that needs it.
 
     Flask takes as long to load as everything else together, and a test suite that starts the
-    service for its WebSockets never asks for the page. A thread loads it, so that only those wait
-    who asked.
+    service for its WebSockets never sends any other request. A thread loads it, so that only those
+    wait who asked.
     """
 
     def __init__(self, make: Callable[[], WSGIApplication]) -> None:

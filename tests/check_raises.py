@@ -51,6 +51,10 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     "program cannot be started, so that nothing is recorded",
     ("echo/gunicorn_worker.py", "raise"): "gunicorn's own answer to a fault of a worker that "
     "serves: nothing here raises then",
+    (
+        "echo/net/tls_channel.py",
+        "self._fail(failure)",
+    ): "OpenSSL fails to encrypt only after it has failed to decrypt, which ends TLS here",
     ("echo/protocol/deflate.py", "raise"): "a MemoryError, or an interrupt between two lines",
     (
         "echo/protocol/masking.py",

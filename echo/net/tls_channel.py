@@ -201,8 +201,11 @@ class TLSChannel(Channel):
         return size
 
     def _encrypt(self, tls: ssl.SSLObject, data: memoryview) -> None:
-        """Put at most a record's bytes into the buffer of what leaves. Raises OSError."""
-        tls.write(data)
+        """Put at most a record's bytes into the buffer of what leaves."""
+        try:
+            tls.write(data)
+        except ssl.SSLError as failure:
+            self._fail(failure)
 
     def _send_own(self) -> None:
         """Send what TLS itself has to say."""

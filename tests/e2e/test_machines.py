@@ -62,28 +62,36 @@ class InTerminal:
             signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may be run under nohup
             os.chdir(ROOT)
             os.execvpe(command[0], command, clean_environment())
-        said = b""
+        self._ended = False
+
+    def __enter__(self):
         try:
+            said = b""
             while not (address := re.search(rb"ws://127.0.0.1:(\d+)/ws/echo", said)):
                 assert select.select([self._terminal], [], [], DEADLINE)[0], said
                 said += os.read(self._terminal, 1000)
+            self.port = int(address[1])
         except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if not self._ended:
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
-            raise
-        self.port = int(address[1])
 
     def hang_up(self):
         os.close(self._terminal)
 
     def wait(self):
         """Wait for the end; returns the exit code."""
+        self._ended = True
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def test_a_terminal_that_goes_away_stops_the_server_in_good_order():
-    server = InTerminal()
-    with open_websocket(server) as client:
+    with InTerminal() as server, open_websocket(server) as client:
         server.hang_up()
         close = client.read_frame()
         assert (close.opcode, close.payload[:2]) == (CLOSE, (1001).to_bytes(2))
@@ -92,8 +100,8 @@ def test_a_terminal_that_goes_away_stops_the_server_in_good_order():
 
 
 def test_under_nohup_the_server_outlives_its_terminal():
-    server = InTerminal("sh", "-c", 'trap "" HUP; exec "$@"', "sh")  # as nohup does
-    with open_websocket(server) as client:
+    nohup = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+    with InTerminal(*nohup) as server, open_websocket(server) as client:
         server.hang_up()
         for number in range(20):
             client.send(frame(TEXT, f"{number}"))

@@ -43,8 +43,7 @@ def test_what_the_visitor_closes_with_is_told(page, echo_server):
     expect(page.locator(CLOSED)).to_have_attribute("data-code", "4002")
     expect(page.locator(f"{CLOSED} .title")).to_contain_text("You closed the connection with 4002")
     expect_state(page, "disconnected")
-
-    expect(page.locator(f"{CLOSED} .explanation")).to_have_text(re.compile("^The code is yours"))
+    expect(page.locator(f"{CLOSED} .explanation")).to_have_text(re.compile("^You chose this code"))
 
 
 @pytest.fixture

@@ -307,7 +307,7 @@ def test_repeating_keeps_to_the_interval_tells_its_progress_and_can_be_stopped(p
     expect(page.locator(SENT)).to_have_count(2)
 
 
-def test_repeating_leaves_the_visitor_where_he_reads(page, echo_server):
+def test_repeating_leaves_the_log_where_it_is_read(page, echo_server):
     page.set_viewport_size({"width": 1280, "height": 600})
     open_page(page, echo_server)
     for number in range(10):

@@ -223,9 +223,10 @@ def test_a_crowd_at_the_door_is_let_in_beside_pipelined_requests(service, shared
         one.join()
 
 
-def test_of_processes_at_leisure_none_takes_all_connections(service):
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_server_at_leisure_accepts_one_connection_a_round(service, shared):
     with create_server(("127.0.0.1", 0)) as listener:
-        one = service(listener=listener)
+        one = service(listener=listener if shared else None)
         assert one.server.max_accept == 1
         one.server.stop()
 

@@ -3,12 +3,12 @@
  * subprotocols to offer, which language, and what was about to be sent and as what.
  */
 
+import { KINDS } from "../composer/payloads.js";
 import { parseProtocols } from "../connection/subprotocols.js";
 import { TEXTS } from "../i18n/texts.js";
 
 const VIEWS = ["messages", "wire"];
 const TARGETS = ["echo", "inspect"];
-const KINDS = ["text", "json", "binary"];
 
 /** The state that needs no fragment; a language of null is the browser's. */
 export const DEFAULTS = Object.freeze({

@@ -10,9 +10,7 @@ import { Wording } from "../ui/wording.js";
 import { createFile } from "./file_view.js";
 import { MessageHistory } from "./history.js";
 import { createClosing, createRepeat } from "./panels_view.js";
-import { Unsendable, bytesOfHex, layOutJson, tokensOfJson, wellFormed } from "./payloads.js";
-
-const KINDS = ["text", "json", "binary"];
+import { KINDS, Unsendable, bytesOfHex, layOutJson, tokensOfJson, wellFormed } from "./payloads.js";
 
 /**
  * Fills the empty element `root`.
@@ -21,7 +19,7 @@ const KINDS = ["text", "json", "binary"];
  * there is none. `kind` and `draft` are what stands in the field at first. All texts are those of
  * `texts.composer`.
  */
-export function createComposer(root, { texts, send, close, kind = "text", draft = "" }) {
+export function createComposer(root, { texts, send, close, kind, draft }) {
   let problem = null; // what stands in the way: { say, input, disconnected }
   let jsonFault; // of what is in the field: an Unsendable, or undefined
   let connected = false;

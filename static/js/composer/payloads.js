@@ -4,6 +4,9 @@
 
 import { codePoint, countCharacters } from "../ui/safe_text.js";
 
+/** What a message can be typed as. */
+export const KINDS = ["text", "json", "binary"];
+
 /** What keeps a message from being sent. `say(texts)` is the sentence; `at` its place, if any. */
 export class Unsendable extends Error {
   constructor(say, at) {

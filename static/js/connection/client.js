@@ -95,10 +95,6 @@ export class Client {
       link.leaving = { code, reason };
       this.#giveUpTimer = setTimeout(() => this.giveUp(), GIVE_UP_MS);
       this.#tell("disconnecting");
-    } else if (this.#againTimer !== undefined) {
-      clearTimeout(this.#againTimer);
-      this.#againTimer = undefined;
-      this.#tell("disconnecting");
     } else if (this.waiting) {
       this.#stopTimers();
       this.#handlers.stopped();
@@ -106,7 +102,7 @@ export class Client {
     }
   }
 
-  /** Waits no longer for the answer to a close: the connection counts as lost. */
+  /** Waits no longer for the answer to a close, nor connects after it: the connection counts as lost. */
   giveUp() {
     const link = this.#link;
     if (!link?.leaving) return;

@@ -91,7 +91,7 @@ function describeEnd({ by, code, reason, asked, server }, texts) {
     lost: () => ended.lost(),
   }[by]();
   // What a code tells to whoever receives it is no news to whoever chose it.
-  const own = by === "you" && code !== 1000 ? texts.ownCode : undefined;
+  const own = by === "you" && code === asked.code && code !== 1000 ? texts.ownCode : undefined;
   const [, explanation] = meaning(code, texts, by === "unanswered" ? texts.unanswered : own);
   const parts = [explanation]; // the sentence has the code and its name
   if (reason) parts.push(make("span", "reason", texts.reason, visible(reason)));

@@ -124,8 +124,8 @@ export default {
       "The server accepted the handshake, but the browser did not take its answer. Usually the server " +
       "chose none of the subprotocols offered.",
   },
-  ownCode: "The code is yours: the server was told, and answered with the same.",
-  unanswered: "The server did not confirm the close in time, and was not waited for any longer.",
+  ownCode: "You chose this code, and the server answered with the same one.",
+  unanswered: "The server did not confirm the close in time, so the page stopped waiting.",
 
   // One sentence of two halves: what the browser says, and what the server says.
   ended: {
